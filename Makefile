@@ -1,0 +1,35 @@
+# `make serve` and `make test` are all that a fresh machine needs: they make .venv and everything in it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MENTORGRAPH_DATA ?= data
+export MENTORGRAPH_DATA
+
+.PHONY: setup serve test test-long lint bench clean
+
+setup: $(VENV)/.installed
+
+# torch first and by version: asked for through another package, pip may fetch a build with several
+# gigabytes of GPU libraries that nothing here uses.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet -e '.[dev]' torch==2.13.0
+	touch $@
+
+serve: setup
+	$(BIN)/mentorgraph init --start-data --if-missing
+	$(BIN)/mentorgraph serve
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .cache dist build

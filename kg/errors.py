@@ -1,0 +1,161 @@
+"""What can go wrong in kg, one class per thing that happened.
+
+    KgError                    anything below; `service/problems.py` alone turns each into a status
+    ├── InvalidRecord          a record breaks rules; carries every problem at once
+    ├── UnreadableInput        a file or body is not what it claims to be (syntax, encoding, size)
+    ├── DuplicateRecord        a record is to be added under an identifier that is taken
+    ├── StaleRecord            the record changed since the caller read it
+    ├── NotFound               no record of that kind and identifier
+    ├── Gone                   the record was withdrawn or merged; says why, and where it went
+    ├── BadQuery               the text is not a query, or a parameter of it is wrong
+    ├── RefusedQuery           a query that is understood and not allowed
+    ├── BadRequest             a need, filter, weight or cursor that cannot be used
+    ├── TooLarge               an input over a stated limit
+    ├── Busy                   no capacity now; try again later
+    ├── TooSlow                the deadline passed
+    ├── DataFolderInUse        another process owns the data folder
+    ├── DataFolderUnusable     the folder holds no ledger, a newer one, or cannot be written
+    ├── LedgerDamaged          the hash chain does not verify
+    ├── ModelMissing           no usable embedding model is prepared
+    └── IndexMismatch          an index was built with another model or layout; rebuild it
+
+A message says what was wrong, where, and what would be right, with the value quoted. It never
+shows paths outside the data folder, addresses or tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+class KgError(Exception):
+    """Base of all errors that kg raises on purpose; `str()` is the message for people."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule of one record.
+
+    `field` is the dotted key of the field ("outcomes.claim-2.value"), "" for the record as a
+    whole. `severity` is "violation" (refuses any save), "warning" (refuses publication) or
+    "info" (advice). `value` is the offending value as text, None where something is missing.
+    """
+
+    field: str
+    message: str
+    severity: str = "violation"
+    value: str | None = None
+    rule: str = ""
+
+
+def quoted(value: object, limit: int = 60) -> str:
+    """Show a value inside a message: one line, at most `limit` characters, control characters escaped.
+
+    >>> quoted("a\\x00b")
+    "'a\\\\x00b'"
+    >>> quoted("x" * 100, limit=5)
+    "'xxxxx…'"
+    """
+    text = str(value)
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+@dataclass
+class InvalidRecord(KgError):
+    """A record breaks rules. `problems` has every one, so that all can be mended in one go."""
+
+    kind: str
+    id: str
+    problems: Sequence[Problem] = field(default_factory=tuple)
+
+    def __str__(self) -> str:
+        listed = "; ".join(f"{p.field}: {p.message}" if p.field else p.message for p in self.problems)
+        return f"{self.kind} {quoted(self.id)}: {listed}"
+
+
+class UnreadableInput(KgError):
+    """A file or body is not what it claims to be; the message names the line where known."""
+
+
+class DuplicateRecord(KgError):
+    """A record is to be added under an identifier that is taken."""
+
+
+class StaleRecord(KgError):
+    """The record changed since the caller read it; nothing was written."""
+
+
+class NotFound(KgError):
+    """No record of that kind and identifier; the message offers the nearest ones."""
+
+
+@dataclass
+class Gone(KgError):
+    """The record was withdrawn or merged. `replaced_by` is the identifier that took its place, if any."""
+
+    kind: str
+    id: str
+    reason: str = ""
+    replaced_by: str | None = None
+
+    def __str__(self) -> str:
+        moved = f" It was replaced by {quoted(self.replaced_by)}." if self.replaced_by else ""
+        return f"{self.kind} {quoted(self.id)} was withdrawn: {self.reason or 'no reason is recorded'}.{moved}"
+
+
+class BadQuery(KgError):
+    """The text is not a SPARQL query; the message quotes line and column."""
+
+
+class RefusedQuery(KgError):
+    """A query that is understood and not allowed; the message says which part and why."""
+
+
+class BadRequest(KgError):
+    """A need, filter, weight, limit or cursor that cannot be used."""
+
+
+class TooLarge(KgError):
+    """An input over a stated limit; the message names the limit."""
+
+
+class Busy(KgError):
+    """No capacity now; the same request may be sent again later."""
+
+
+class TooSlow(KgError):
+    """The deadline passed; the message says how to narrow the request."""
+
+
+@dataclass
+class DataFolderInUse(KgError):
+    """Another process owns the data folder. `url` is its service's address, when it serves."""
+
+    pid: int | None = None
+    url: str | None = None
+
+    def __str__(self) -> str:
+        who = f"process {self.pid}" if self.pid else "another process"
+        hint = (
+            f"It serves at {self.url}; ask it there, or stop it first."
+            if self.url
+            else "Wait until it has finished, or stop it first."
+        )
+        return f"the data folder is in use by {who}. {hint}"
+
+
+class DataFolderUnusable(KgError):
+    """The folder holds no ledger, one of a newer version, or cannot be written; says what to do."""
+
+
+class LedgerDamaged(KgError):
+    """The ledger's hash chain does not verify; the message names the first row that differs."""
+
+
+class ModelMissing(KgError):
+    """No usable embedding model is prepared; the message names the command that prepares one."""
+
+
+class IndexMismatch(KgError):
+    """An index was built with another model or layout, or is damaged; it has to be rebuilt."""
