@@ -1,0 +1,325 @@
+"""Runs the shapes over one record and says every problem at once, in the reader's language.
+
+pySHACL does the checking. A record is checked alone: what it refers to is looked up by the
+caller (in the ledger, inside the write transaction) and only its existence and state come in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pyshacl.graph_abstraction import DataGraph
+from pyshacl.shape import Shape
+from pyshacl.shapes_graph import ShapesGraph
+from pyshacl.validator import Validator as ShaclRun
+from rdflib import RDF, RDFS, SH, Graph, URIRef
+from rdflib.term import Node
+
+from kg.errors import Problem, quoted
+from kg.fields import Declaration, Field, Kind, Structure, declaration, in_language, shapes_graph
+from kg.records import references
+from kg.vocabulary import MG, thing_iri
+
+SEVERITIES: dict[Node, str] = {SH.Violation: "violation", SH.Warning: "warning", SH.Info: "info"}
+_RANK = {"violation": 0, "warning": 1, "info": 2}
+
+WORDS = {
+    "en": {
+        "given": "given: {value}",
+        "many": "takes one value, {count} are given",
+        "long": "has {length} characters, {limit} at most",
+        "language": "has more than one wording in one language",
+        "choice": "is none of: {choices}",
+        "small": "is too small, {limit} at least",
+        "large": "is too large, {limit} at most",
+        "missing record": "there is no {kind} '{id}' on record{near}",
+        "near": "; did you mean {names}?",
+        "unpublished": "{kind} '{id}' is not published ({state}); publish it first, or leave it out",
+        "no node": "'{id}' is no {label} of this record; it has: {there}",
+        "none there": "none",
+        "source of claim": (
+            "say which source states this, or set 'source_not_separated' to true when the sources cannot be told apart"
+        ),
+    },
+    "fr": {
+        "given": "reçu : {value}",
+        "many": "n'accepte qu'une valeur, {count} sont données",
+        "long": "compte {length} caractères, {limit} au plus",
+        "language": "a plus d'une formulation dans une même langue",
+        "choice": "ne figure pas parmi : {choices}",
+        "small": "est trop petit, {limit} au moins",
+        "large": "est trop grand, {limit} au plus",
+        "missing record": "aucune fiche « {kind} » ne porte l'identifiant « {id} »{near}",
+        "near": " ; vouliez-vous dire {names} ?",
+        "unpublished": "la fiche {kind} « {id} » n'est pas publiée ({state}) ; publiez-la d'abord ou retirez le renvoi",
+        "no node": "« {id} » n'est pas un élément « {label} » de cette fiche ; elle a : {there}",
+        "none there": "aucun",
+        "source of claim": (
+            "indiquez la source qui l'affirme, ou mettez « source_not_separated » à true si les sources ne se distinguent pas"
+        ),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Referenced:
+    """What the ledger says of a record that another one refers to: its state, None when there is none."""
+
+    state: str | None
+    near: tuple[str, ...] = ()
+
+
+class Validation:
+    """The shapes, ready to run; one per process, safe to use from several threads.
+
+    pySHACL changes the shapes graph it works on, so each thread parses its own (about half a
+    second, once).
+    """
+
+    def __init__(self, declared: Declaration | None = None) -> None:
+        self.declared = declared or declaration()
+        self._local = threading.local()
+
+    def problems(
+        self,
+        graph: Graph,
+        kind: Kind,
+        id: str,
+        base: str,
+        known: Mapping[tuple[str, str], Referenced],
+        *,
+        language: str = "en",
+    ) -> list[Problem]:
+        """Every broken rule of one record, the gravest first, then in the order of the form.
+
+        `known` tells about each record that `kg.records.references(graph, base)` names. A
+        "violation" refuses any save, a "warning" refuses publication, "info" is advice.
+        `language` is "en" or "fr"; any other gets English.
+
+        >>> from kg.records import to_graph
+        >>> base = "https://example.org/"
+        >>> lonely = to_graph({"kind": "practice", "id": "x", "title": {"en": "Buddies"}}, base)
+        >>> v = Validation()
+        >>> [p.field for p in v.problems(lonely, v.declared.kind("practice"), "x", base, {}) if p.severity == "warning"]
+        ['city', 'themes', 'language', 'action', 'sources']
+        """
+        words = WORDS.get(language, WORDS["en"])
+        thing = thing_iri(base, kind.name, id)
+        with_types = self._typed(graph, base, known)
+        found = [
+            self._problem(result, graph, kind, thing, words, language)
+            for result in self._results(with_types, kind, thing)
+            if result.component != SH.ClassConstraintComponent
+        ]
+        found += self._reference_problems(graph, kind, thing, known, words, language)
+        found += self._inner_reference_problems(graph, kind, thing, words, language)
+        order = {field.key: position for position, field in enumerate(kind.fields)}
+        unique = dict.fromkeys(found)
+        return sorted(unique, key=lambda p: (_RANK[p.severity], order.get(p.field.partition(".")[0], 999), p.field))
+
+    def _typed(self, graph: Graph, base: str, known: Mapping[tuple[str, str], Referenced]) -> Graph:
+        """The record with the classes of what it refers to, so that `sh:class` can hold on a lone record."""
+        typed = Graph(bind_namespaces="none")
+        for triple in graph:
+            typed.add(triple)
+        for kind_name, id in references(graph, base):
+            kind = self.declared.kinds.get(kind_name)
+            if kind and known.get((kind_name, id), Referenced(None)).state is not None:
+                typed.add((thing_iri(base, kind_name, id), RDF.type, kind.cls))
+        return typed
+
+    def _results(self, graph: Graph, kind: Kind, thing: URIRef) -> Iterator[_Result]:
+        """pySHACL's results for the thing and each of its inner nodes.
+
+        Each node is checked against the property shapes that can say anything about it: those on
+        a path it has, and those that ask for presence. Going through `sh:node` and every shape
+        gives the same results in eight times the time, and hides them under `sh:detail` with the
+        outer node's severity.
+        """
+        run, shapes = self._shapes()
+        executor, data = run.make_executor(), DataGraph.from_rdflib(graph)
+        alike: dict[Structure, list[Any]] = {}
+        for node, structure, _ in _nodes(graph, kind, thing):
+            alike.setdefault(structure, []).append(node)
+        for structure, nodes in alike.items():
+            present = {node: set(graph.predicates(node)) for node in nodes}
+            for path, presence, shape in self._rules(structure, shapes):
+                concerned = nodes if presence else [node for node in nodes if path in present[node]]
+                for report in shape.validate(executor, data, focus=concerned)[1] if concerned else ():
+                    yield _result(report)
+
+    def _shapes(self) -> tuple[ShaclRun, ShapesGraph]:
+        """This thread's own parse of the shapes, without what only people and `_nodes` read."""
+        if not hasattr(self._local, "run"):
+            graph = shapes_graph()
+            for unused in (SH.name, SH.description, SH.order, SH.group, SH.node, RDFS.label, RDFS.comment, MG.refersTo):
+                graph.remove((None, unused, None))
+            run = ShaclRun(DataGraph.from_rdflib(Graph()), shacl_graph=graph)
+            self._local.run, self._local.shapes, self._local.rules = run, run.shacl_graph, {}
+            _ = self._local.shapes.shapes
+        return self._local.run, self._local.shapes
+
+    def _rules(self, structure: Structure, shapes: ShapesGraph) -> list[tuple[Node, bool, Shape]]:
+        """Path, "asks for presence" and shape of each property shape of a structure."""
+        if structure.shape not in self._local.rules:
+            nodes = list(shapes.graph.objects(structure.shape, SH.property))
+            self._local.rules[structure.shape] = [
+                (
+                    shapes.graph.value(node, SH.path),
+                    any((node, demand, None) in shapes.graph for demand in (SH.minCount, SH.hasValue)),
+                    shapes.lookup_shape_from_node(node),
+                )
+                for node in nodes
+            ]
+        return self._local.rules[structure.shape]
+
+    def _problem(
+        self, result: _Result, graph: Graph, kind: Kind, thing: Node, words: Mapping, language: str
+    ) -> Problem:
+        """One result in words: what the shape says to do, what is wrong, and the value."""
+        where, structure = _place(graph, kind, thing, result.focus)
+        field = structure.by_path.get(str(result.path))
+        value = None if result.value is None else _shown(result.value, field)
+        given = None if value is None else words["given"].format(value=quoted(value))
+        why = "; ".join(part for part in (_wrong(result, field, graph, words), given) if part)
+        message = in_language(result.messages, language) + (f" ({why})" if why else "")
+        key = field.key if field else str(result.path or "")
+        return Problem(where + key, message, SEVERITIES[result.severity], value, str(result.shape).rpartition("#")[2])
+
+    def _reference_problems(
+        self, graph: Graph, kind: Kind, thing: Node, known: Mapping, words: Mapping, language: str
+    ) -> Iterator[Problem]:
+        """References to records that are not there, or not published yet."""
+        for node, structure, where in _nodes(graph, kind, thing):
+            for field in structure.fields:
+                for term in graph.objects(node, field.path) if field.type == "ref" else ():
+                    id = str(term).rpartition("/")[2]
+                    name = in_language(self.declared.kinds[str(field.ref_kind)].label, language).lower()
+                    found = known.get((str(field.ref_kind), id), Referenced(None))
+                    if found.state == "published":
+                        continue
+                    if found.state is None:
+                        near = words["near"].format(names=", ".join(found.near)) if found.near else ""
+                        message = words["missing record"].format(kind=name, id=id, near=near)
+                    else:
+                        message = words["unpublished"].format(kind=name, id=id, state=found.state)
+                    severity = "violation" if found.state is None else "warning"
+                    yield Problem(where + field.key, message, severity, id, "references")
+
+    def _inner_reference_problems(
+        self, graph: Graph, kind: Kind, thing: Node, words: Mapping, language: str
+    ) -> Iterator[Problem]:
+        """Claims must point to sources the record has, or say that sources are not separated."""
+        nodes = list(_nodes(graph, kind, thing))
+        for node, structure, where in nodes:
+            for field in structure.fields:
+                if field.type == "inner-ref":
+                    yield from self._pointers(graph, node, field, nodes, where, words, language)
+            if structure.cls == MG.OutcomeClaim:
+                told = (node, MG.statedIn, None) in graph or (node, MG.sourceNotSeparated, None) in graph
+                if not told:
+                    yield Problem(where + "stated_in", words["source of claim"], "warning", None, "source of claim")
+
+    def _pointers(
+        self, graph: Graph, node: Node, field: Field, nodes: list, where: str, words: Mapping, language: str
+    ) -> Iterator[Problem]:
+        """Pointers to inner nodes of this record must find one of the right sort."""
+        there = {str(other): s for other, s, _ in nodes if getattr(s, "id_prefix", None) == field.refers_to}
+        for term in graph.objects(node, field.path):
+            if str(term) not in there:
+                names = ", ".join(sorted(iri.rpartition("#")[2] for iri in there)) or words["none there"]
+                label = next((in_language(s.label, language) for s in there.values()), str(field.refers_to))
+                message = words["no node"].format(id=str(term).rpartition("#")[2], label=label, there=names)
+                yield Problem(where + field.key, message, "violation", str(term).rpartition("#")[2], "own nodes")
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One validation result, as pySHACL reports it."""
+
+    focus: Node
+    path: Node | None
+    value: Node | None
+    shape: Node
+    severity: Node
+    component: Node
+    messages: Mapping[str, str]
+
+
+def _result(report: tuple) -> _Result:
+    """One result from pySHACL's own form: its text, its node and its triples (values as pairs of graph and node)."""
+    said: dict[Node, Node] = {}
+    messages: dict[str, str] = {}
+    for _, predicate, value in report[2]:
+        node = value[1] if isinstance(value, tuple) else value
+        if predicate == SH.resultMessage:
+            messages[node.language or "en"] = str(node)
+        else:
+            said[predicate] = node
+    return _Result(
+        focus=said[SH.focusNode],
+        path=said.get(SH.resultPath),
+        value=said.get(SH.value),
+        shape=said[SH.sourceShape],
+        severity=said[SH.resultSeverity],
+        component=said[SH.sourceConstraintComponent],
+        messages=messages,
+    )
+
+
+def _nodes(graph: Graph, structure: Structure, node: Node, where: str = "") -> Iterator[tuple[Node, Structure, str]]:
+    """The thing and its inner nodes, each with its structure and the dotted place it has in the record."""
+    yield node, structure, where
+    for field in structure.fields:
+        for inner in graph.objects(node, field.path) if field.inner else ():
+            name = "" if field.key == "record" else f"{str(inner).rpartition('#')[2]}."
+            yield from _nodes(graph, field.inner, inner, f"{where}{field.key}.{name}")  # type: ignore[arg-type]
+
+
+def _place(graph: Graph, kind: Kind, thing: Node, focus: Node) -> tuple[str, Structure]:
+    """Where in the record a focus node stands."""
+    return next(((where, s) for node, s, where in _nodes(graph, kind, thing) if node == focus), ("", kind))
+
+
+def _wrong(result: _Result, field: Field | None, graph: Graph, words: Mapping) -> str:
+    """What is wrong, per sort of constraint; "" where the shape's own message says it all."""
+    component = str(result.component).rpartition("#")[2].removesuffix("ConstraintComponent")
+    if component == "MaxCount":
+        return words["many"].format(count=len(list(graph.objects(result.focus, result.path))))
+    if component == "MaxLength" and field:
+        return words["long"].format(length=len(str(result.value)), limit=field.max_length)
+    if component == "In" and field and field.choices:
+        return words["choice"].format(choices=", ".join(field.choices))
+    if component == "MinInclusive" and field:
+        return words["small"].format(limit=field.minimum)
+    if component == "MaxInclusive" and field:
+        return words["large"].format(limit=field.maximum)
+    return words["language"] if component == "UniqueLang" else ""
+
+
+def _shown(value: Node, field: Field | None) -> str:
+    """A value as the curator wrote it."""
+    return field.notations.get(str(value), str(value)) if field else str(value)
+
+
+def nearest(id: str, ids: list[str]) -> tuple[str, ...]:
+    """Identifiers that look like a mistyped one, best first, three at most.
+
+    >>> nearest("jelgawa", ["jelgava", "riga", "ghent"])
+    ('jelgava',)
+    """
+    return tuple(get_close_matches(id, ids, n=3, cutoff=0.6))
+
+
+def refusing(problems: list[Problem], *, publish: bool) -> list[Problem]:
+    """The problems that stand in the way of saving, or of publishing.
+
+    >>> refusing([Problem("title", "…", "warning"), Problem("costs", "…", "info")], publish=False)
+    []
+    """
+    severities = ("violation", "warning") if publish else ("violation",)
+    return [problem for problem in problems if problem.severity in severities]
