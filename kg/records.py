@@ -175,6 +175,8 @@ class _Writer:
             return self.problem(where, "must be written as a text in quotes", value)
         if not self.readable(value, where):
             return None
+        if value != value.strip():  # patterns that end with $ would let a line break through
+            return self.problem(where, "has blanks or a line break at its beginning or end; remove them", value)
         if field.type == "concept":
             return self.concept(field, value, where)
         if field.type == "ref":

@@ -24,7 +24,7 @@ def values_of(field: Field):
     one = {
         "text": st.dictionaries(tags, texts, min_size=1, max_size=3),
         "texts": st.dictionaries(tags, st.lists(texts, min_size=1, max_size=3, unique=True), min_size=1, max_size=2),
-        "string": texts,
+        "string": texts.map(str.strip).filter(bool),
         "integer": st.integers(-(10**12), 10**12),
         "decimal": st.sampled_from(["1.50", "007", "-0.1"]),
         "boolean": st.booleans(),
@@ -114,6 +114,7 @@ def test_literals_are_kept_as_written():
         ({"alt_names": "Gand"}, "alt_names", "must be a list"),
         ({"country": ["BE"]}, "country", "takes one value"),
         ({"country": 3}, "country", "must be written as a text"),
+        ({"country": "BE\n"}, "country", "line break at its beginning or end"),
         ({"wikidata": "not an address"}, "wikidata", "must be a full address"),
         ({"wikidata": "https://x.org/> <urn:evil"}, "wikidata", "must be a full address"),
         ({"wikidata": "javascript:alert(1)"}, "wikidata", "must be a full address"),

@@ -1,0 +1,853 @@
+"""Puts the steps in order: records in, views behind them, suggestions and searches out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rdflib import Graph
+
+from kg.city_facts import CityFactsReader, country_names
+from kg.errors import BadRequest, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
+from kg.exchange.exporting import export_records
+from kg.exchange.importing import Row, read_records
+from kg.fields import declaration, in_language
+from kg.folder import DataFolder
+from kg.graph.store import OxigraphStore
+from kg.ledger import VISIBILITIES, Change, Head, Ledger, Revision, Transaction
+from kg.matching.facts import CityFacts, Hit, Mentee, NeedHits
+from kg.matching.profile import Profile
+from kg.matching.reasons import ROLE_LIMITS
+from kg.matching.suggestions import suggest
+from kg.records import Record, check_id, from_ntriples, references, to_graph, to_ntriples
+from kg.search.embedding import load_embedder
+from kg.search.ranking import Filters
+from kg.search.view import Found, NeedText, SearchView, Understood
+from kg.suggesting import (
+    Need,
+    SuggestionRequest,
+    city_reference,
+    need_text,
+    read_filters,
+    read_request,
+    write_suggestion,
+)
+from kg.validation import Referenced, Validation, nearest, refusing
+from kg.views import Follower, agreement
+from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
+from ontology import path as shipped
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done and how much there is."""
+
+START_FILES = (
+    "themes.ttl",
+    *(
+        f"start/{name}.jsonl"
+        for name in (
+            *("cities", "organisations", "programmes", "practices", "needs"),
+            *("mentorships", "transfers", "visits", "learnings"),
+        )
+    ),
+)
+"""Themes and starting data; one load, so that records may refer to each other in any order."""
+
+VOCABULARY_FILES = ("mentorship.ttl", "schemes.ttl", "shapes.ttl", "alignments.ttl")
+
+CANDIDATES = 400
+"""Practices looked at per need: voting over all of 100,000 costs 118 ms and changes nothing."""
+
+_LABELS = """
+SELECT ?thing ?label {{
+  VALUES ?thing {{ {things} }}
+  VALUES ?property {{ rdfs:label skos:prefLabel dcterms:title }}
+  ?thing ?property ?label
+}}"""
+
+
+def _quiet(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
+    """Progress of one thing, for callers that do not know its name."""
+    return lambda done, total: progress(what, done, total)
+
+
+@dataclass
+class LoadReport:
+    """What a load did, or would do: how many records were new, changed, unchanged, refused, and why."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: list[tuple[str, KgError]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    dry_run: bool = False
+
+    @property
+    def written(self) -> bool:
+        """Whether anything was saved: a load is all or nothing."""
+        return not self.dry_run and not self.refused and bool(self.new or self.changed)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report for scripts."""
+        return {
+            "new": self.new,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "refused": [_refusal(place, error) for place, error in self.refused],
+            "ignored": self.ignored,
+            "dry_run": self.dry_run,
+            "written": self.written,
+        }
+
+
+def _refusal(place: str, error: KgError) -> dict[str, Any]:
+    """One refused row, with every problem of it."""
+    problems = error.problems if isinstance(error, InvalidRecord) else [Problem("", str(error))]
+    return {
+        "place": place,
+        "problems": [
+            {"field": p.field, "message": p.message, "severity": p.severity, "value": p.value} for p in problems
+        ],
+    }
+
+
+class Catalogue:
+    """The records of one data folder and everything asked of them.
+
+    One process owns a folder; methods may be called from several threads. The graph view opens at
+    once, the search view and its model when they are first needed, so that loading, checking and
+    exporting work without a model.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as tmp, Catalogue.create(Path(tmp) / "data") as catalogue:
+    ...     _ = catalogue.save([{"kind": "city", "id": "gent", "name": {"en": "Ghent", "fr": "Gand"}, "country": "BE"}])
+    ...     catalogue.list_records("city", language="fr")["results"][0]["label"]
+    'Gand'
+    """
+
+    def __init__(self, folder: DataFolder, ledger: Ledger, *, models: Path | None = None, resources: ExitStack) -> None:
+        self.folder, self.ledger, self.base = folder, ledger, ledger.base
+        self.models = models or folder.models
+        self._resources = resources
+        self._validation = Validation()
+        self.graph = self._open_graph()
+        self._resources.callback(self.graph.close)
+        self._graph_follower = Follower(ledger, self.graph)
+        self._cities = CityFactsReader(self.graph, self.base)
+        self._cities_seen = self._graph_follower.reached
+        self._search: SearchView | None = None
+        self._search_follower: Follower | None = None
+        self._opening = threading.Lock()
+        self._following = False
+        self.profile = Profile()
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        base: str = DEFAULT_BASE,
+        ledger_url: str | None = None,
+        models: Path | None = None,
+        start_data: bool = False,
+        progress: Progress = _quiet,
+    ) -> Self:
+        """Make a data folder with an empty ledger and the themes, and the starting data when asked for.
+
+        `base` begins every record's address and is fixed from now on. `ledger_url` puts the ledger
+        into PostgreSQL; by default it is a file of the folder. `models` is where prepared models
+        lie, by default the folder's own.
+
+        Raises DataFolderUnusable where a ledger is already or the folder cannot be written,
+        DataFolderInUse while another process works there.
+        """
+        with ExitStack() as resources:
+            data = DataFolder.create(folder)
+            resources.enter_context(data.own())
+            ledger = resources.enter_context(Ledger.create(ledger_url or f"sqlite:///{data.ledger}", base))
+            catalogue = cls(data, ledger, models=models, resources=resources.pop_all())
+        try:
+            names = START_FILES if start_data else START_FILES[:1]
+            report = catalogue.load([shipped(name) for name in names], author="start data", progress=progress)
+            if report.refused:
+                raise report.refused[0][1]
+        except BaseException:
+            catalogue.close()
+            raise
+        return catalogue
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, ledger_url: str | None = None, models: Path | None = None, url: str | None = None
+    ) -> Self:
+        """Open a data folder for this process alone. `url` is told to others who find it in use.
+
+        Raises DataFolderUnusable for no ledger, one of a newer version or a folder that cannot be
+        written, DataFolderInUse while another process has it.
+        """
+        with ExitStack() as resources:
+            data = DataFolder.open(folder)
+            resources.enter_context(data.own(url))
+            ledger = resources.enter_context(Ledger.open(ledger_url or f"sqlite:///{data.ledger}"))
+            return cls(data, ledger, models=models, resources=resources.pop_all())
+
+    def close(self) -> None:
+        """Stop following, close files and give the folder back."""
+        for follower in self._followers():
+            follower.stop()
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Views
+
+    @property
+    def search(self) -> SearchView:
+        """The search view, opened when first asked for.
+
+        Raises ModelMissing when no model is prepared. An index that is damaged, or was built with
+        another model, is rebuilt from the ledger.
+        """
+        with self._opening:
+            if self._search is None:
+                self._search = self._open_search()
+                self._resources.callback(self._search.close)
+                self._search_follower = Follower(self.ledger, self._search)
+                if self._following:
+                    self._search_follower.start()
+                else:
+                    self._search_follower.catch_up()
+            return self._search
+
+    def follow(self) -> None:
+        """Keep both views up to date in the background from now on; a service calls this once."""
+        self._following = True
+        _ = self.search
+        for follower in self._followers():
+            follower.start()
+
+    def catch_up(self, progress: Progress = _quiet) -> None:
+        """Bring the views up to the ledger's last row; in a service, wait for them."""
+        for follower in self._followers():
+            follower.catch_up(_named(progress, follower.view.name))
+
+    def reindex(self, progress: Progress = _quiet) -> None:
+        """Make both views again from the ledger; nothing in them is needed for it."""
+        _ = self.search
+        for follower in self._followers():
+            follower.rebuild(_named(progress, follower.view.name))
+        self._cities.forget_all()
+
+    def verify(self) -> int:
+        """Check the ledger's hash chains; returns the number of rows. Raises LedgerDamaged at the first wrong one."""
+        return self.ledger.verify()
+
+    def check(self, progress: Progress = _quiet) -> list[str]:
+        """Verify the ledger and compare both views with it, after they have caught up.
+
+        Returns one line for each difference; none means that all agree.
+        """
+        self.ledger.verify()
+        _ = self.search
+        self.catch_up(progress)
+        lines = []
+        for follower in self._followers():
+            kinds = None if follower is self._graph_follower else {"practice"}
+            lines += [f"{follower.view.name}: {one}" for one in agreement(self.ledger, follower.view, kinds)]
+        return lines
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether suggestions and searches can be answered from up-to-date views, with the details."""
+        last = self.ledger.last_number()
+        views = {
+            follower.view.name: {
+                "revision": follower.reached,
+                "behind": max(0, last - follower.reached),
+                "error": None if follower.error is None else type(follower.error).__name__,
+            }
+            for follower in self._followers()
+        }
+        ok = "search" in views and all(view["behind"] == 0 and view["error"] is None for view in views.values())
+        return ok, {"revision": last, "views": views}
+
+    def status(self) -> dict[str, Any]:
+        """Records per kind, newest revision and the model in use."""
+        kinds = {name: self.ledger.count(name, published=True) for name in declaration().kinds}
+        return {
+            "base": self.base,
+            "revision": self.ledger.last_number(),
+            "records": {name: count for name, count in kinds.items() if count},
+            "model": self._search.embedder.identity if self._search else None,
+        }
+
+    def _followers(self) -> list[Follower]:
+        """The followers of the views that are open."""
+        return [follower for follower in (self._graph_follower, self._search_follower) if follower is not None]
+
+    def _open_graph(self) -> OxigraphStore:
+        """The graph view, made anew when its folder is damaged, with the vocabulary in it."""
+        try:
+            store = OxigraphStore(self.folder.graph, self.base)
+        except IndexMismatch as error:
+            log.warning("the graph is made again from the ledger: %s", error)
+            OxigraphStore.discard(self.folder.graph)
+            store = OxigraphStore(self.folder.graph, self.base)
+        store.load_vocabulary({vocabulary_graph(name): shipped(name) for name in VOCABULARY_FILES})
+        return store
+
+    def _open_search(self) -> SearchView:
+        """The search view; an index that is damaged or another model's starts empty and is filled from the ledger."""
+        return SearchView(self.folder.search, load_embedder(self.models), read=self._read, discard=True)
+
+    def _read(self, revision: Revision) -> Record:
+        """A revision's record as plain JSON."""
+        return from_ntriples(revision.payload or "", self.base)
+
+    # Records in
+
+    def load(
+        self,
+        paths: Iterable[Path],
+        *,
+        author: str = "load",
+        note: str = "",
+        publish: bool = True,
+        dry_run: bool = False,
+        language: str = "en",
+        progress: Progress = _quiet,
+    ) -> LoadReport:
+        """Read files of records and save them all in one transaction, or none when one is refused.
+
+        Records may refer to each other in any order. A record that says the same as the newest
+        revision is left alone. With `publish` every record must be fit for readers; without it they
+        become drafts. `record.visibility` in the file is honoured, else a record keeps what it has,
+        else it gets its kind's default. `language` is that of the messages.
+
+        Raises UnreadableInput for a file that is not what its ending says.
+        """
+        report = LoadReport(dry_run=dry_run)
+        rows = [row for path in paths for row in read_records(path, self.base, ignored=report.ignored)]
+        return self._save(rows, report, author, note or "loaded from files", publish, language, progress)
+
+    def save(
+        self,
+        records: Sequence[Record],
+        *,
+        author: str = "curator",
+        note: str = "",
+        publish: bool = True,
+        dry_run: bool = False,
+        language: str = "en",
+        expected: int | None = None,
+    ) -> LoadReport:
+        """Save records given as plain JSON; the same promises as `load`.
+
+        `expected`, for a single record, is the number of the revision the caller has read, 0 for
+        none. Raises StaleRecord or DuplicateRecord when the ledger has moved on.
+        """
+        rows = [
+            Row(f"record {place}", record, dict(record.get("record") or {})) for place, record in enumerate(records, 1)
+        ]
+        return self._save(rows, LoadReport(dry_run=dry_run), author, note, publish, language, _quiet, expected)
+
+    def _save(
+        self,
+        rows: Sequence[Row],
+        report: LoadReport,
+        author: str,
+        note: str,
+        publish: bool,
+        language: str,
+        progress: Progress,
+        expected: int | None = None,
+    ) -> LoadReport:
+        """Every step that can fail comes before the commit; a refused record rolls the transaction back."""
+        wanted = self._wanted(rows, report)
+        try:
+            with self.ledger.write() as transaction:
+                state = "published" if publish else "draft"
+                heads = dict(transaction.referenced({key for w in wanted for key in (w.key, *w.references)}))
+                coming = {w.key for w in wanted}
+                for done, one in enumerate(wanted, start=1):
+                    progress("checking", done, len(wanted))
+                    if _says_the_same(one, heads.get(one.key), transaction, state):
+                        report.unchanged += 1
+                        continue
+                    known = {key: self._referenced(key, coming, heads, state) for key in one.references}
+                    problems = self._validation.problems(
+                        one.graph, declaration().kind(one.key[0]), one.key[1], self.base, known, language=language
+                    )
+                    refused = refusing(problems, publish=publish)
+                    if refused:
+                        report.refused.append((one.place, InvalidRecord(*one.key, refused)))
+                    else:
+                        self._append(transaction, one, heads.get(one.key), state, author, note, report, expected)
+                if report.refused or report.dry_run:
+                    raise _NothingWritten
+        except _NothingWritten:
+            return report
+        for follower in self._followers():
+            if self._following:
+                follower.notify()
+            else:
+                follower.catch_up(_named(progress, follower.view.name))
+        return report
+
+    def _wanted(self, rows: Sequence[Row], report: LoadReport) -> list[_Wanted]:
+        """The rows whose form is right, as graphs; the others are noted as refused."""
+        found: dict[tuple[str, str], _Wanted] = {}
+        for row in rows:
+            try:
+                if row.error is not None:
+                    raise row.error
+                assert row.record is not None
+                graph = to_graph(row.record, self.base)
+                key = (declaration().kind(row.record["kind"]).name, row.record["id"])
+                if key in found:
+                    raise BadRequest(
+                        f"{row.place}: {key[0]} {quoted(key[1])} stands twice, first at {found[key].place}"
+                    )
+                visibility = _visibility(row)
+                found[key] = _Wanted(
+                    row.place,
+                    key,
+                    graph,
+                    references(graph, self.base),
+                    to_ntriples(graph),
+                    title_of(row.record),
+                    visibility,
+                )
+            except KgError as error:
+                report.refused.append((row.place, error))
+        return list(found.values())
+
+    def _referenced(
+        self, key: tuple[str, str], coming: set[tuple[str, str]], heads: Mapping[tuple[str, str], Head], state: str
+    ) -> Referenced:
+        """What a reference will find once this transaction is committed."""
+        head = heads.get(key)
+        if head is not None and head.published is not None:
+            return Referenced("published")
+        if key in coming:
+            return Referenced(state)
+        if head is not None:
+            return Referenced(head.state)
+        return Referenced(None, self._near(*key))
+
+    def _append(
+        self,
+        transaction: Transaction,
+        one: _Wanted,
+        head: Head | None,
+        state: str,
+        author: str,
+        note: str,
+        report: LoadReport,
+        expected: int | None,
+    ) -> None:
+        """Add one record's revision."""
+        visibility = one.visibility or (head.visibility if head else declaration().kind(one.key[0]).visibility)
+        change = Change(
+            *one.key, state, visibility, one.payload, author=author, note=note, title=one.title, expected=expected
+        )
+        transaction.append(change)
+        if head is None:
+            report.new += 1
+        else:
+            report.changed += 1
+
+    def _near(self, kind: str, id: str) -> tuple[str, ...]:
+        """Identifiers on record that look like a mistyped one."""
+        heads = self.ledger.list(kind, limit=2000, published=True)
+        return nearest(id, [head.id for head in heads])
+
+    # Records out
+
+    def get(self, kind: str, id: str) -> Record:
+        """A published, public record as plain JSON, with state, revision and date of the last change under `record`.
+
+        Raises NotFound, offering the nearest identifiers, and Gone for a withdrawn or merged record.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as tmp, Catalogue.create(Path(tmp) / "data") as catalogue:
+        ...     catalogue.get("theme", "gender-womens")
+        Traceback (most recent call last):
+        kg.errors.NotFound: there is no theme 'gender-womens' on record; did you mean gender-women?
+        """
+        kind = declaration().kind(kind).name
+        check_id(kind, id)
+        revision = self.ledger.published(kind, id)
+        if revision is not None and revision.visibility == "public":
+            return self._with_state(self._read(revision), revision)
+        head = self.ledger.head(kind, id)
+        if head is not None and head.state in ("withdrawn", "merged"):
+            raise Gone(kind, id, head.reason, head.replaced_by)
+        raise self._not_found(kind, id)
+
+    def _not_found(self, kind: str, id: str) -> NotFound:
+        """The error, with the nearest identifiers."""
+        near = self._near(kind, id)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        return NotFound(f"there is no {kind} {quoted(id)} on record{hint}")
+
+    def _with_state(self, record: Record, revision: Revision) -> Record:
+        """The record with what the ledger says of it."""
+        said = {
+            **record.get("record", {}),
+            "state": revision.state,
+            "visibility": revision.visibility,
+            "revision": revision.number,
+            "modified": revision.time.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        iri = f"{self.base}id/{record['kind']}/{record['id']}"
+        return {
+            "kind": record["kind"],
+            "id": record["id"],
+            "iri": iri,
+            **_without(record, "kind", "id"),
+            "record": said,
+        }
+
+    def list_records(
+        self, kind: str, *, language: str = "en", limit: int = 50, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Published, public records of a kind by identifier, `limit` at a time; `next` continues the list.
+
+        Raises NotFound for a kind there is none of, BadRequest for a limit or cursor that cannot be used.
+        """
+        kind = declaration().kind(kind).name
+        _check_limit(limit, 200)
+        heads = self.ledger.list(kind, after_id=cursor, limit=limit + 1, visibility="public", published=True)
+        page = heads[:limit]
+        labels = self.labels(kind, [head.id for head in page], language)
+        return {
+            "results": [
+                {
+                    "id": head.id,
+                    "iri": f"{self.base}id/{kind}/{head.id}",
+                    "label": labels.get(head.id, head.published_title or head.id),
+                }
+                for head in page
+            ],
+            "total": self.ledger.count(kind, visibility="public", published=True),
+            "next": page[-1].id if len(heads) > limit else None,
+        }
+
+    def labels(self, kind: str, ids: Sequence[str], language: str) -> dict[str, str]:
+        """What to call records in `language`, else in English, else in the first language there is."""
+        if not ids:
+            return {}
+        things = " ".join(f"<{self.base}id/{kind}/{id}>" for id in ids)
+        found: dict[str, dict[str, str]] = {}
+        for row in self.graph.rows(_LABELS.format(things=things)):
+            found.setdefault(str(row["thing"]).rpartition("/")[2], {})[row.get("label@lang") or "en"] = str(
+                row["label"]
+            )
+        return {id: in_language(texts, language) for id, texts in found.items()}
+
+    def export(self, path: Path, progress: Progress = _quiet) -> int:
+        """Write all published, public records to a file whose ending tells the format: .nq, .trig or .jsonl.
+
+        Returns the number of records. The file appears whole or not at all. What is written can be
+        loaded again and changes nothing. Raises BadRequest for another ending.
+        """
+        return export_records(path, self.ledger, self.graph, lambda r: self._with_state(self._read(r), r), progress)
+
+    # Suggestions and searches
+
+    def suggest_mentors(self, request: Mapping[str, Any], *, language: str = "en") -> dict[str, Any]:
+        """Mentor cities for the needs of a request, best first, with reasons in `language` ("en" or "fr").
+
+        `request` is the body of `POST /api/suggestions` as `docs/http.md` describes it. All needs
+        are embedded in one call and the answer names the revision it saw: the same question on the
+        same data gets the same answer.
+
+        Raises BadRequest or TooLarge for a request that cannot be used, ModelMissing without a model.
+        """
+        asked = read_request(request, self)
+        self._refresh()
+        profile = self.profile.with_weights(asked.weights)
+        answers = self.search.find_many(asked.needs, filters=_of_others(asked), limit=CANDIDATES)
+        understood, found = [answer.understood for answer in answers], [answer.found for answer in answers]
+        revision = self._search_follower.reached if self._search_follower else 0
+        cities = self._cities.facts(
+            {city for hits in found for hit in hits for city in (hit.city, *hit.partner_cities)}
+            | ({asked.mentee} if asked.mentee else set())
+        )
+        cities = {id: city for id, city in cities.items() if _lets_in(asked.filters, city, asked.mentee)}
+        on_record = cities.get(asked.mentee or "")
+        mentee = Mentee.on_record(on_record) if on_record else asked.profile
+        as_of = asked.as_of or datetime.now(UTC).date()
+        needs = [
+            self._need_hits(need, known, hits) for need, known, hits in zip(asked.needs, understood, found, strict=True)
+        ]
+        suggestions = suggest(needs, cities, mentee=mentee, profile=profile, as_of=as_of, limit=asked.limit)
+        languages = [known.language for known in understood]
+        return {
+            "suggestions": [
+                write_suggestion(one, cities[one.city], self.base, language, languages) for one in suggestions
+            ],
+            "needs": [
+                self._need_answer(need, known, language) for need, known in zip(asked.needs, understood, strict=True)
+            ],
+            "mentee": city_reference(on_record, self.base, language) if on_record else None,
+            "role_limits": in_language(ROLE_LIMITS, language),
+            "profile": {"name": profile.name, "version": profile.version, "changed": list(profile.changed)},
+            "as_of": as_of.isoformat(),
+            "revision": revision,
+            "model": self.search.embedder.identity,
+        }
+
+    def _need_hits(self, need: Need, known: Understood, hits: Sequence[Found]) -> NeedHits:
+        """A need with what search found, one hit per city that took part in a practice."""
+        thesaurus = self.search.thesaurus
+        themes = frozenset(match.theme for match in known.themes) | frozenset(need.themes)
+        return NeedHits(
+            hits=tuple(
+                Hit(hit.practice, city, hit.similarity, hit.passage)
+                for hit in hits
+                for city in (hit.city, *hit.partner_cities)
+            ),
+            themes=themes,
+            narrower=frozenset(one for theme in themes for one in thesaurus.descendants(theme)),
+            broader=frozenset(one for theme in themes for one in thesaurus.ancestors(theme)),
+            weight=need.weight,
+            text=need.text,
+        )
+
+    def _need_answer(self, need: Need, known: Understood, language: str) -> dict[str, Any]:
+        """How a need was understood: its language, and the themes with the words that led there."""
+        labels = self.labels("theme", [match.theme for match in known.themes], language)
+        return {
+            "text": need.text,
+            "language": known.language,
+            "language_given": need.language is not None,
+            "language_certain": known.certain,
+            "themes": [
+                {
+                    "id": match.theme,
+                    "label": labels.get(match.theme, match.theme),
+                    "strength": round(match.strength, 3),
+                    "words": list(match.words),
+                }
+                for match in known.themes
+            ],
+        }
+
+    def search_practices(
+        self,
+        q: str,
+        *,
+        language: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        labels_in: str = "en",
+    ) -> dict[str, Any]:
+        """Practices closest to a text, best first, with the facets of all practices that the filters let in.
+
+        `language` is that of the text, recognised when None. `cursor` is the `next` of the page before;
+        it belongs to its question. Raises BadRequest for a text, filter, limit or cursor that cannot be used.
+        """
+        _check_limit(limit, 100)
+        wanted = read_filters(filters, self)
+        self._refresh()
+        asked = NeedText(need_text(q, "q"), language)
+        page = self.search.search(asked, filters=wanted, limit=limit, cursor=cursor)
+        return {
+            "results": self._found(page.found, labels_in),
+            "facets": self._facets(self.search.facets(wanted), labels_in),
+            "next": page.next,
+            "language": page.understood.language,
+            "revision": self._search_follower.reached if self._search_follower else 0,
+        }
+
+    def similar_practices(self, id: str, *, limit: int = 10, labels_in: str = "en") -> dict[str, Any]:
+        """Practices that resemble one on record, best first, itself left out.
+
+        Raises NotFound or Gone when the practice is not there.
+        """
+        self.get("practice", id)
+        _check_limit(limit, 100)
+        self._refresh()
+        found = self.search.similar(id, limit=limit)
+        return {"results": self._found(found, labels_in), "practice": id}
+
+    def _found(self, hits: Sequence[Found], labels_in: str) -> list[dict[str, Any]]:
+        """Found practices as JSON, labels read in one go."""
+        cities = self._cities.facts({hit.city for hit in hits if hit.city})
+        themes = self.labels("theme", sorted({theme for hit in hits for theme in hit.themes}), labels_in)
+        return [
+            {
+                "id": hit.practice,
+                "iri": f"{self.base}id/practice/{hit.practice}",
+                "title": in_language(hit.title, labels_in),
+                "city": city_reference(cities[hit.city], self.base, labels_in) if hit.city in cities else None,
+                "themes": [{"id": theme, "label": themes.get(theme, theme)} for theme in hit.themes],
+                "evidence": list(hit.evidence),
+                "passage": {"text": hit.passage.text, "language": hit.passage.language, "part": hit.passage.part},
+                "similarity": hit.similarity,
+            }
+            for hit in hits
+        ]
+
+    def _facets(self, facets: Mapping[str, Mapping[str, int]], language: str) -> dict[str, list[dict[str, Any]]]:
+        """Facet counts with labels."""
+        named: dict[str, Callable[[list[str]], Mapping[str, str]]] = {
+            "country": lambda values: {value: in_language(country_names(value), language) for value in values},
+            "themes": lambda values: self.labels("theme", values, language),
+            "evidence": lambda values: self._concept_labels("practice", "evidence", values, language),
+        }
+        found = {}
+        for name, counts in facets.items():
+            labels = named[name](list(counts)) if name in named else {}
+            most_first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+            found[name] = [
+                {"value": value, "label": labels.get(value, value), "count": count} for value, count in most_first
+            ]
+        return found
+
+    def _concept_labels(self, kind: str, key: str, values: Iterable[str], language: str) -> dict[str, str]:
+        """Words for the notations of a field's fixed list."""
+        choices = declaration().kind(kind).by_key[key].choices or {}
+        return {
+            value: declaration().concept_label(str(choices[value]), language) for value in values if value in choices
+        }
+
+    def _refresh(self) -> None:
+        """Forget facts of cities that the graph has newer records of."""
+        reached = self._graph_follower.reached
+        while self._cities_seen < reached:
+            revisions = self.ledger.since(self._cities_seen, 500)
+            if not revisions:
+                break
+            self._cities.forget(revisions)
+            self._cities_seen = revisions[-1].number
+        if self._cities_seen > reached:
+            self._cities.forget_all()
+            self._cities_seen = reached
+
+    # What a request may name
+
+    def city(self, name: str, where: str) -> str:
+        """A city on record by its identifier or address. Raises BadRequest with the nearest ones."""
+        return self._on_record("city", name, where)
+
+    def theme(self, name: str, where: str) -> str:
+        """A theme on record by its identifier or address. Raises BadRequest with the nearest ones."""
+        return self._on_record("theme", name, where)
+
+    def _on_record(self, kind: str, name: str, where: str) -> str:
+        """A published record's identifier."""
+        ours = parse_thing_iri(self.base, name)
+        id = ours[1] if ours and ours[0] == kind else name
+        revision = self.ledger.published(kind, id)
+        if revision is None or revision.visibility != "public":
+            near = self._near(kind, id.lower())
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise BadRequest(f"{where}: there is no {kind} {quoted(name)} on record{hint}")
+        return id
+
+
+class _NothingWritten(Exception):
+    """Leaves the ledger's transaction without a commit."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One record on its way into the ledger."""
+
+    place: str
+    key: tuple[str, str]
+    graph: Graph
+    references: set[tuple[str, str]]
+    payload: str
+    title: str
+    visibility: str | None
+
+
+def _says_the_same(one: _Wanted, head: Head | None, transaction: Transaction, state: str) -> bool:
+    """Whether the record's newest revision already says this, to the same readers."""
+    if head is None or (one.visibility or head.visibility) != head.visibility:
+        return False
+    return head.state in (state, "published") and transaction.revision(head.number).payload == one.payload
+
+
+def _visibility(row: Row) -> str | None:
+    """What the input says about who may see the record."""
+    said = row.said.get("visibility")
+    if said is None or said in VISIBILITIES:
+        return said
+    raise BadRequest(f"{row.place}: record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}")
+
+
+def _lets_in(filters: Filters, city: CityFacts, mentee: str | None) -> bool:
+    """Whether filters on cities keep a city, which may be only a partner of a practice that search let in.
+
+    As in search, a city whose population is not on record meets neither bound.
+    """
+    if city.id == mentee:
+        return True
+    if city.id in filters.exclude_cities or (filters.countries and city.country not in filters.countries):
+        return False
+    low, high = filters.population_min, filters.population_max
+    population = city.population
+    return (low is None or (population is not None and population >= low)) and (
+        high is None or (population is not None and population <= high)
+    )
+
+
+def _of_others(asked: SuggestionRequest) -> Filters:
+    """The request's filters without the mentee's own practices: nobody is sent to what it does itself."""
+    own = {asked.mentee} if asked.mentee else set()
+    return replace(asked.filters, exclude_cities=asked.filters.exclude_cities | own)
+
+
+def _check_limit(limit: int, most: int) -> None:
+    """Lists have at least one entry and no more than a page."""
+    if not 1 <= limit <= most:
+        raise BadRequest(f"limit: give a number from 1 to {most}, not {limit}")
+
+
+def _without(record: Mapping[str, Any], *keys: str) -> Record:
+    """A record without some of its keys."""
+    return {key: value for key, value in record.items() if key not in keys}
+
+
+def title_of(record: Mapping[str, Any]) -> str:
+    """What lists call a record: its first text field, in English where it has one, else its identifier.
+
+    >>> title_of({"kind": "city", "id": "gent", "name": {"nl": "Gent"}})
+    'Gent'
+    """
+    kind = declaration().kind(record["kind"])
+    texts = (record.get(field.key) for field in kind.fields if field.type == "text" and field.needed)
+    return next((in_language(text, "en")[:200] for text in texts if isinstance(text, dict) and text), record["id"])
+
+
+def vocabulary_graph(name: str) -> str:
+    """The graph that holds a shipped vocabulary file, whatever the ledger's base.
+
+    >>> vocabulary_graph("mentorship.ttl")
+    'https://w3id.org/mentorgraph/ontology'
+    """
+    stem = Path(name).stem
+    return f"{DEFAULT_BASE}{'ontology' if stem == 'mentorship' else stem}"

@@ -1,0 +1,250 @@
+"""Reads files of records: JSON Lines, JSON, JSON-LD, Turtle, TriG, N-Triples, N-Quads, RDF/XML.
+
+Reading says for each record where it stood, and what was unreadable; nothing is decided here.
+Statements about things that are no records (the head of a concept scheme, say) are told, not
+dropped in silence. Remote JSON-LD contexts are never fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.sax import SAXParseException
+
+from rdflib import BNode, Dataset, Graph, URIRef
+from rdflib.exceptions import ParserError
+from rdflib.plugins.parsers.notation3 import BadSyntax
+from rdflib.plugins.parsers.ntriples import ParseError  # type: ignore[attr-defined]
+from rdflib.plugins.shared.jsonld.errors import JSONLDException
+from rdflib.term import Node
+
+from kg.errors import InvalidRecord, KgError, TooLarge, UnreadableInput, quoted
+from kg.fields import declaration, json_ld_context
+from kg.records import SYSTEM_KEYS, Record, from_graph
+from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
+
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".json": "json",
+    ".jsonld": "json-ld",
+    ".ttl": "turtle",
+    ".trig": "trig",
+    ".nt": "nt",
+    ".nq": "nquads",
+    ".rdf": "xml",
+}
+FILE_LIMIT_BYTES = 200 * 1024 * 1024
+LINE_LIMIT_CHARACTERS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record as it was read, or the reason why it could not be.
+
+    `place` names file and line or subject. `said` holds what the file says about state and
+    visibility, which is not part of the record's graph.
+    """
+
+    place: str
+    record: Record | None = None
+    said: Record = field(default_factory=dict)
+    error: KgError | None = None
+
+
+def read_records(path: Path, base: str, *, ignored: list[str] | None = None) -> Iterator[Row]:
+    """Every record of a file, in the file's order (RDF: by identifier).
+
+    Addresses below the default base are taken as the ledger's own, so that shipped files fit any
+    ledger. Subjects that are no records are added to `ignored`.
+
+    Raises UnreadableInput for a file that cannot be read at all, TooLarge above 200 MB.
+
+    >>> from ontology import path
+    >>> rows = list(read_records(path("examples/valid/city.ttl"), DEFAULT_BASE))
+    >>> [row.record["kind"] for row in rows]
+    ['city']
+    """
+    format = FORMATS.get(path.suffix.lower())
+    if format is None:
+        raise UnreadableInput(f"{path.name}: the ending tells the format; use one of {', '.join(FORMATS)}")
+    text = _text_of(path)
+    if format == "jsonl":
+        yield from _lines(path.name, text)
+    elif format == "json" and not _is_json_ld(text):
+        yield from _json(path.name, text)
+    else:
+        yield from _rdf(path.name, text, "json-ld" if format == "json" else format, base, ignored)
+
+
+def _text_of(path: Path) -> str:
+    """The file as text; UTF-8, with or without byte order mark."""
+    try:
+        if path.stat().st_size > FILE_LIMIT_BYTES:
+            raise TooLarge(f"{path.name}: files may have {FILE_LIMIT_BYTES // 1024 // 1024} MB at most; split it")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableInput(f"{path.name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise UnreadableInput(f"{path.name}: cannot be read ({error.strerror})") from None
+
+
+def _lines(name: str, text: str) -> Iterator[Row]:
+    """JSON Lines: one record a line, empty lines allowed."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        place = f"{name} line {number}"
+        if len(line) > LINE_LIMIT_CHARACTERS:
+            yield Row(place, error=TooLarge(f"{place}: a record may have {LINE_LIMIT_CHARACTERS:,} characters at most"))
+        elif line.strip():
+            try:
+                yield _row(place, _parsed(line))
+            except ValueError as error:
+                yield Row(place, error=UnreadableInput(f"{place}: is not JSON: {error}"))
+
+
+def _json(name: str, text: str) -> Iterator[Row]:
+    """One record, or a list of records."""
+    try:
+        value = _parsed(text)
+    except ValueError as error:
+        raise UnreadableInput(f"{name}: is not JSON: {error}") from None
+    for number, one in enumerate(value if isinstance(value, list) else [value], start=1):
+        yield _row(f"{name} record {number}", one)
+
+
+def _parsed(text: str) -> Any:
+    """JSON without its extensions: no NaN, and no key twice (the second would silently win)."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON value")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"the key {quoted(twice)} stands twice")
+        return found
+
+    try:
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _row(place: str, value: Any) -> Row:
+    """A row from one JSON value."""
+    if not isinstance(value, dict):
+        return Row(place, error=UnreadableInput(f"{place}: a record is an object in braces, not {quoted(value)}"))
+    said = value.get("record")
+    system = {key: said[key] for key in SYSTEM_KEYS if key in said} if isinstance(said, dict) else {}
+    return Row(place, value, system)
+
+
+def _is_json_ld(text: str) -> bool:
+    """Whether a JSON file is linked data rather than plain records."""
+    return '"@context"' in text or '"@id"' in text
+
+
+def _rdf(name: str, text: str, format: str, base: str, ignored: list[str] | None) -> Iterator[Row]:
+    """RDF: statements are gathered by the record their subject belongs to, whatever graph they stand in."""
+    triples = _triples(name, text, format)
+    graphs: dict[tuple[str, str], Graph] = {}
+    others: set[str] = set()
+    for triple in triples:
+        s, p, o = (_rebased(term, base) for term in triple)
+        key = parse_thing_iri(base, str(s)) if isinstance(s, URIRef) else None
+        if key is None:
+            others.add("nodes without an address" if isinstance(s, BNode) else str(s))
+        else:
+            graphs.setdefault(key, Graph(bind_namespaces="none")).add((s, p, o))
+    if ignored is not None:
+        ignored.extend(sorted(others))
+    for kind, id in sorted(graphs):
+        place = f"{name} {kind} {id}"
+        try:
+            if any(isinstance(value, BNode) for value in graphs[kind, id].objects()):
+                raise UnreadableInput(
+                    f"{place}: has a node without an address (a blank node), and nobody could point to it later; "
+                    "give it one such as …/x#claim-1"
+                )
+            yield Row(place, from_graph(graphs[kind, id], base))
+        except InvalidRecord as error:
+            yield Row(place, error=InvalidRecord(kind, id, error.problems))
+        except KgError as error:
+            yield Row(place, error=error)
+
+
+def _triples(name: str, text: str, format: str) -> list[tuple[Node, Node, Node]]:
+    """All statements of an RDF text."""
+    dataset = Dataset()
+    if format == "xml" and "<!DOCTYPE" in text:
+        raise UnreadableInput(f"{name}: document types (<!DOCTYPE) and entities are not read; write the addresses out")
+    try:
+        dataset.parse(data=_with_own_context(name, text) if format == "json-ld" else text, format=format)
+    except _SYNTAX_ERRORS as error:
+        raise UnreadableInput(f"{name}: is not readable as {format}: {_first_line(error)}") from None
+    return [(s, p, o) for s, p, o, _ in dataset.quads()]
+
+
+_SYNTAX_ERRORS = (
+    BadSyntax,
+    ParseError,
+    ParserError,
+    SAXParseException,
+    JSONLDException,
+    AttributeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    RecursionError,
+    SyntaxError,
+)
+"""What rdflib's readers raise on broken text; they have no error of their own in common."""
+
+
+def _first_line(error: Exception) -> str:
+    """Where and what, without the reader's quotation of the whole text."""
+    if isinstance(error, BadSyntax):
+        return f"line {error.lines + 1}: {error._why}"
+    if isinstance(error, SAXParseException):
+        return f"line {error.getLineNumber()}: {error.getMessage()}"
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__
+
+
+def _with_own_context(name: str, text: str) -> str:
+    """The JSON-LD text with our own context written out, and any other remote context refused."""
+    own = json_ld_context(declaration())["@context"]
+
+    def local(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: context(part) if key == "@context" else local(part) for key, part in value.items()}
+        return [local(part) for part in value] if isinstance(value, list) else value
+
+    def context(value: Any) -> Any:
+        if isinstance(value, list):
+            return [context(part) for part in value]
+        if isinstance(value, dict) and "@import" not in value:
+            return {key: context(part) if key == "@context" else local(part) for key, part in value.items()}
+        if isinstance(value, str | dict):
+            if isinstance(value, dict) or not value.endswith("/context.jsonld"):
+                raise UnreadableInput(
+                    f"{name}: the context {quoted(value)} is not fetched; write it out in the file, "
+                    f"or use {DEFAULT_BASE}context.jsonld"
+                )
+            return own
+        if value is None:
+            return None
+        raise UnreadableInput(f"{name}: {quoted(value)} is no JSON-LD context")
+
+    return json.dumps(local(_parsed(text)))
+
+
+def _rebased(term: Node, base: str) -> Node:
+    """Addresses of records below the default base become the ledger's own."""
+    if isinstance(term, URIRef) and base != DEFAULT_BASE and term.startswith(f"{DEFAULT_BASE}id/"):
+        return URIRef(base + term[len(DEFAULT_BASE) :])
+    return term

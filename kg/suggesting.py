@@ -1,0 +1,355 @@
+"""A request for mentors as it comes in, checked, and the answer as it goes out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+from kg.city_facts import LEVELS, country_names
+from kg.errors import BadRequest, TooLarge, quoted
+from kg.fields import in_language
+from kg.matching.facts import Caution, CityFacts, DeclaredExperience, Mentee, NeedAnswer, Reason, Suggestion, Unknown
+from kg.matching.profile import HIGHEST_WEIGHT
+from kg.records import LANGUAGE_TAG
+from kg.search.ranking import Filters
+from kg.search.text import NEED_LIMIT_CHARACTERS
+
+MOST_NEEDS = 20
+MOST_SUGGESTIONS = 50
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class Known(Protocol):
+    """What a request may name: each gives the identifier, or raises BadRequest with the nearest ones."""
+
+    def city(self, name: str, where: str) -> str: ...
+    def theme(self, name: str, where: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Need:
+    """One need in the mentee's own words. `language` is None where it is to be recognised."""
+
+    text: str
+    language: str | None = None
+    themes: tuple[str, ...] = ()
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class SuggestionRequest:
+    """A checked request. `mentee` is the identifier of a city on record; `profile` stands in for one that is not."""
+
+    needs: tuple[Need, ...]
+    mentee: str | None = None
+    profile: Mentee | None = None
+    filters: Filters = field(default_factory=Filters)
+    weights: Mapping[str, object] = field(default_factory=dict)
+    limit: int = 5
+    as_of: date | None = None
+
+
+def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
+    """Check a request for suggestions.
+
+    Raises BadRequest, naming the place, for anything that cannot be used, TooLarge for a need over
+    20,000 characters.
+
+    >>> class Anything:
+    ...     def city(self, name, where): return name
+    ...     def theme(self, name, where): return name
+    >>> read_request({"needs": [{"text": "Cool streets"}], "limit": 3}, Anything()).needs[0].weight
+    1.0
+    >>> read_request({"needs": []}, Anything())
+    Traceback (most recent call last):
+    kg.errors.BadRequest: needs: give 1 to 20 needs, each with a text
+    """
+    _only(data, "", "needs", "mentee", "filters", "weights", "limit", "as_of")
+    needs = data.get("needs")
+    if not isinstance(needs, Sequence) or isinstance(needs, str) or not 1 <= len(needs) <= MOST_NEEDS:
+        raise BadRequest(f"needs: give 1 to {MOST_NEEDS} needs, each with a text")
+    mentee, profile = _mentee(data.get("mentee"), known)
+    limit = data.get("limit", 5)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_SUGGESTIONS:
+        raise BadRequest(f"limit: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(limit)}")
+    weights = data.get("weights") or {}
+    if not isinstance(weights, Mapping):
+        raise BadRequest('weights: give an object such as {"language": 0.2}')
+    return SuggestionRequest(
+        needs=tuple(_need(need, f"needs[{place}]", known) for place, need in enumerate(needs)),
+        mentee=mentee,
+        profile=profile,
+        filters=read_filters(data.get("filters"), known),
+        weights=weights,
+        limit=limit,
+        as_of=_day(data.get("as_of"), "as_of"),
+    )
+
+
+def _need(data: Any, where: str, known: Known) -> Need:
+    """One need."""
+    _only(data, where, "text", "language", "themes", "weight")
+    weight = data.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+        raise BadRequest(f"{where}.weight: {quoted(weight)} is not a number")
+    if not 0 < weight <= HIGHEST_WEIGHT:
+        raise BadRequest(f"{where}.weight: {quoted(weight)} is not above 0 and at most {HIGHEST_WEIGHT:.0f}")
+    return Need(
+        text=need_text(data.get("text"), f"{where}.text"),
+        language=_language(data.get("language"), f"{where}.language"),
+        themes=tuple(
+            known.theme(theme, f"{where}.themes") for theme in _strings(data.get("themes"), f"{where}.themes")
+        ),
+        weight=float(weight),
+    )
+
+
+def need_text(value: Any, where: str) -> str:
+    """A need's words, as they may be searched.
+
+    Raises BadRequest for none or for control characters, TooLarge over the limit.
+
+    >>> need_text("  Cool streets ", "need")
+    'Cool streets'
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequest(f"{where}: say in a sentence or two what the city needs")
+    if len(value) > NEED_LIMIT_CHARACTERS:
+        raise TooLarge(
+            f"{where}: has {len(value):,} characters, {NEED_LIMIT_CHARACTERS:,} at most; give its main points"
+        )
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadRequest(f"{where}: has half of a character (a lone surrogate); send the text as UTF-8")
+    found = _CONTROL.search(value)
+    if found:
+        raise BadRequest(f"{where}: has the control character {found[0]!r} at position {found.start() + 1}; remove it")
+    return value.strip()
+
+
+def _mentee(data: Any, known: Known) -> tuple[str | None, Mentee | None]:
+    """The mentee: a city on record, a profile, or nobody in particular."""
+    if data is None:
+        return None, None
+    _only(data, "mentee", "city", "profile")
+    if (data.get("city") is None) == (data.get("profile") is None):
+        raise BadRequest('mentee: give either {"city": "jelgava"} or {"profile": {...}}')
+    if data.get("city") is not None:
+        return known.city(_string(data["city"], "mentee.city"), "mentee.city"), None
+    return None, _profile(data["profile"], known)
+
+
+def _profile(data: Any, known: Known) -> Mentee:
+    """A mentee that is not on record; everything may be left out."""
+    where = "mentee.profile"
+    _only(data, where, "name", "country", "population", "languages", "experience")
+    population = data.get("population")
+    if population is not None and (isinstance(population, bool) or not isinstance(population, int) or population < 1):
+        raise BadRequest(f"{where}.population: give inhabitants as a whole number, not {quoted(population)}")
+    experience = data.get("experience") or {}
+    if not isinstance(experience, Mapping):
+        raise BadRequest(f'{where}.experience: give levels by theme such as {{"gender": "some"}}')
+    country = data.get("country")
+    return Mentee(
+        name={"en": _string(data["name"], f"{where}.name")} if data.get("name") else {},
+        country=None if country is None else _country(country, f"{where}.country"),
+        country_name={} if country is None else country_names(_country(country, f"{where}.country")),
+        working_languages=tuple(
+            str(_language(tag, f"{where}.languages")) for tag in _strings(data.get("languages"), f"{where}.languages")
+        ),
+        population=population,
+        experience=tuple(
+            DeclaredExperience(
+                known.theme(theme, f"{where}.experience"), _level(level, f"{where}.experience"), "declared"
+            )
+            for theme, level in sorted(experience.items())
+        ),
+    )
+
+
+def _level(value: Any, where: str) -> float:
+    """A level of experience, by its name or as a number from 0 to 1."""
+    if isinstance(value, str) and value in LEVELS:
+        return LEVELS[value]
+    if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= 1:
+        return float(value)
+    raise BadRequest(f"{where}: {quoted(value)} is no level; use {', '.join(LEVELS)} or a number from 0 to 1")
+
+
+def read_filters(data: Any, known: Known) -> Filters:
+    """Which cities and practices may come up; everything may be left out.
+
+    Raises BadRequest, naming the place, for a country, theme, language or number that cannot be used.
+    """
+    if data is None:
+        return Filters()
+    _only(data, "filters", "countries", "themes", "languages", "population_min", "population_max", "exclude_cities")
+    low, high = (_inhabitants(data.get(key), f"filters.{key}") for key in ("population_min", "population_max"))
+    if low is not None and high is not None and low > high:
+        raise BadRequest(f"filters.population_min: {low} is above population_max {high}")
+    return Filters(
+        countries=frozenset(
+            _country(one, "filters.countries") for one in _strings(data.get("countries"), "filters.countries")
+        ),
+        themes=frozenset(known.theme(one, "filters.themes") for one in _strings(data.get("themes"), "filters.themes")),
+        languages=frozenset(
+            str(_language(one, "filters.languages")) for one in _strings(data.get("languages"), "filters.languages")
+        ),
+        population_min=low,
+        population_max=high,
+        exclude_cities=frozenset(
+            known.city(one, "filters.exclude_cities")
+            for one in _strings(data.get("exclude_cities"), "filters.exclude_cities")
+        ),
+    )
+
+
+def _inhabitants(value: Any, where: str) -> int | None:
+    """A number of inhabitants."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadRequest(f"{where}: give inhabitants as a whole number, not {quoted(value)}")
+    return value
+
+
+def _country(value: Any, where: str) -> str:
+    """A country by its two letters (ISO 3166-1)."""
+    text = _string(value, where)
+    if not re.fullmatch(r"[A-Za-z]{2}", text):
+        raise BadRequest(f"{where}: {quoted(text)} is no country; use two letters such as 'LV' (ISO 3166-1)")
+    return text.upper()
+
+
+def _language(value: Any, where: str) -> str | None:
+    """A language tag (BCP 47)."""
+    if value is None:
+        return None
+    text = _string(value, where)
+    if not LANGUAGE_TAG.fullmatch(text):
+        raise BadRequest(f"{where}: {quoted(text)} is no language tag; write for example 'lv' or 'fr'")
+    return text
+
+
+def _day(value: Any, where: str) -> date | None:
+    """A day as 2026-01-31."""
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(_string(value, where))
+    except ValueError:
+        raise BadRequest(f"{where}: {quoted(value)} is no day; write it as 2026-01-31") from None
+
+
+def _string(value: Any, where: str) -> str:
+    """A text that is not empty and not longer than a name."""
+    if not isinstance(value, str) or not value.strip() or len(value) > 500 or _CONTROL.search(value):
+        raise BadRequest(f"{where}: {quoted(value)} is not a text of 1 to 500 characters")
+    return value.strip()
+
+
+def _strings(value: Any, where: str) -> list[str]:
+    """A list of texts; none at all is an empty list."""
+    if value is None:
+        return []
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > 200:
+        raise BadRequest(f"{where}: give a list of at most 200 texts")
+    return [_string(one, where) for one in value]
+
+
+def _only(data: Any, where: str, *keys: str) -> None:
+    """Refuse what is no object, and keys nobody would read: a misspelt filter must not be ignored in silence."""
+    if not isinstance(data, Mapping):
+        raise BadRequest(f"{where or 'the request'}: must be an object with {', '.join(keys)}")
+    unknown = [key for key in data if key not in keys]
+    if unknown:
+        place = f"{where}: " if where else ""
+        raise BadRequest(f"{place}there is no {quoted(unknown[0])}; there are {', '.join(keys)}")
+
+
+def write_suggestion(
+    suggestion: Suggestion, city: CityFacts, base: str, language: str, languages: Sequence[str]
+) -> dict[str, Any]:
+    """One suggestion as JSON, its sentences in `language` ("en" or "fr").
+
+    `languages` are the needs' languages: the passage of a practice says when it is in another one.
+    """
+    return {
+        "rank": suggestion.rank,
+        "band": suggestion.band,
+        "band_label": in_language(suggestion.band_label, language),
+        "utility": round(suggestion.utility, 6),
+        "coverage": round(suggestion.coverage, 6),
+        "city": city_reference(city, base, language),
+        "practices": [cited for answer in suggestion.needs for cited in _cited(answer, language, languages)],
+        "needs": [
+            {"need": answer.need, "met": bool(answer.practices), "relevance": round(answer.relevance, 6)}
+            for answer in suggestion.needs
+        ],
+        "reasons": [_reason(reason, language) for reason in suggestion.reasons],
+        "against": [in_language(text, language) for text in suggestion.against],
+        "unknowns": [_unknown(unknown, language) for unknown in suggestion.unknowns],
+        "cautions": [_caution(caution, language) for caution in suggestion.cautions],
+    }
+
+
+def city_reference(city: CityFacts, base: str, language: str) -> dict[str, Any]:
+    """A city as answers name it."""
+    return {
+        "id": city.id,
+        "iri": f"{base}id/city/{city.id}",
+        "label": in_language(city.name, language),
+        "country": city.country,
+        "country_label": in_language(city.country_name, language) or None,
+    }
+
+
+def _cited(answer: NeedAnswer, language: str, languages: Sequence[str]) -> list[dict[str, Any]]:
+    """The practices that speak for a city on one need, with their winning passages."""
+    found = []
+    for cited in answer.practices:
+        passage = cited.passage
+        found.append(
+            {
+                "id": cited.practice,
+                "title": in_language(cited.title, language),
+                "need": answer.need,
+                "tie": cited.tie,
+                "similarity": round(cited.similarity, 5),
+                "passage": passage and {"text": passage.text, "language": passage.language, "part": passage.part},
+                "other_language": passage is not None and passage.language != languages[answer.need],
+            }
+        )
+    return found
+
+
+def _reason(reason: Reason, language: str) -> dict[str, Any]:
+    """One factor's sentence and share."""
+    return {
+        "factor": reason.factor,
+        "label": in_language(reason.label, language),
+        "known": reason.known,
+        "value": None if reason.value is None else round(reason.value, 6),
+        "weight": reason.weight,
+        "contribution": round(reason.contribution, 9),
+        "stance": reason.stance,
+        "text": in_language(reason.text, language),
+    }
+
+
+def _unknown(unknown: Unknown, language: str) -> dict[str, Any]:
+    """A missing fact and whom to ask."""
+    return {
+        "factor": unknown.factor,
+        "text": in_language(unknown.text, language),
+        "ask": in_language(unknown.ask, language),
+        "whom": unknown.whom,
+    }
+
+
+def _caution(caution: Caution, language: str) -> dict[str, Any]:
+    """Something to keep in mind."""
+    return {"code": caution.code, "text": in_language(caution.text, language), "practices": list(caution.practices)}
