@@ -107,7 +107,7 @@ def relevance(case: Case) -> Factor:
     stance = "against" if value < lowest else "neutral" if unmet else "for"
     titles = [answer.practices[0].title if answer.practices else None for answer in case.answers]
     found = list(zip(titles, case.found, strict=True))
-    return Factor("relevance", value, stance, partial(reasons.relevance, found))
+    return Factor("relevance", value, stance, partial(reasons.relevance, found, stance == "against"))
 
 
 # Experience, and how far it exceeds the mentee's

@@ -50,7 +50,9 @@ class Profile:
     `lowest_similarity`: a practice less close to a need is not cited for it; a city that has none closer
     is never suggested.
     `candidates`: how many of the most relevant cities are weighed in full.
-    `bands`: best first; a suggestion that reaches none of them is "weak".
+    `bands`: best first; a suggestion that reaches none of them is "weak". Set on the starting data, with
+    theme names in four languages and the problems of practices as needs (323 first places): of those called
+    strong 98 % were of a city with such a practice, of good 91 %, of possible 75 %, of weak 68 %.
     `changed`: names of the weights that a request has set.
     """
 
@@ -87,7 +89,7 @@ class Profile:
     context: Mapping[str, float] = field(default_factory=lambda: _constants(size=0.6, country=0.2, migration=0.2))
     lowest_similarity: float = 0.1
     candidates: int = 100
-    bands: tuple[Band, ...] = (Band("strong", 0.60, 0.40), Band("good", 0.45, 0.25), Band("possible", 0.30, 0.12))
+    bands: tuple[Band, ...] = (Band("strong", 0.42, 0.38), Band("good", 0.32, 0.28), Band("possible", 0.22, 0.16))
     changed: tuple[str, ...] = ()
 
     def with_weights(self, overrides: Mapping[str, object]) -> Profile:
@@ -123,7 +125,7 @@ class Profile:
     def band(self, utility: float, relevance: float) -> str:
         """The name of the first band whose two thresholds are reached; "weak" when none is.
 
-        >>> Profile().band(0.5, 0.45), Profile().band(0.7, 0.05)
+        >>> Profile().band(0.35, 0.45), Profile().band(0.7, 0.05)
         ('good', 'weak')
         """
         reached = (band.name for band in self.bands if utility >= band.utility and relevance >= band.relevance)

@@ -179,9 +179,12 @@ def _opening(sentence: str) -> str:
 # What speaks for or against, one function per factor
 
 
-def relevance(found: Sequence[tuple[Names | None, int]]) -> Names:
-    """Per need the title of the closest practice (None: nothing found) and how many were found."""
-    parts = [_one_need(title, number) for title, number in found]
+def relevance(found: Sequence[tuple[Names | None, int]], distant: bool = False) -> Names:
+    """Per need the title of the closest practice (None: nothing found) and how many were found.
+
+    `distant` says that even the closest ones only touch on the need.
+    """
+    parts = [_one_need(title, number, distant) for title, number in found]
     if len(parts) == 1:
         return parts[0]
     return joined(
@@ -189,12 +192,14 @@ def relevance(found: Sequence[tuple[Names | None, int]]) -> Names:
     )
 
 
-def _one_need(title: Names | None, number: int) -> Names:
+def _one_need(title: Names | None, number: int, distant: bool) -> Names:
     if title is None:
         return {"en": "Nothing on record was found.", "fr": "Rien de documenté n’a été trouvé."}
     more = number - 1
-    en = f"{quoted_title(title, 'en')} is its closest practice"
-    fr = f"{quoted_title(title, 'fr')} est sa pratique la plus proche"
+    en = f"{quoted_title(title, 'en')} is its closest practice" + (", and only touches on the need" if distant else "")
+    fr = f"{quoted_title(title, 'fr')} est sa pratique la plus proche" + (
+        ", et ne touche au besoin que de loin" if distant else ""
+    )
     if more == 0:
         return {"en": en + ".", "fr": fr + "."}
     plural = more > 1

@@ -84,7 +84,7 @@ def suggest(
     >>> need = NeedHits((Hit("trees", "lyon", 0.9), Hit("panel", "gent", 0.3)), themes=frozenset({"heat"}))
     >>> for s in suggest([need], cities, as_of=date(2026, 1, 1)):
     ...     print(s.rank, s.city, s.band, [c.practice for c in s.needs[0].practices])
-    1 lyon good ['trees']
+    1 lyon strong ['trees']
     2 gent weak ['panel']
     """
     _check(needs, limit)
