@@ -10,12 +10,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyshacl.graph_abstraction import DataGraph
-from pyshacl.shape import Shape
-from pyshacl.shapes_graph import ShapesGraph
-from pyshacl.validator import Validator as ShaclRun
 from rdflib import RDF, RDFS, SH, Graph, URIRef
 from rdflib.term import Node
 
@@ -23,6 +19,11 @@ from kg.errors import Problem, quoted
 from kg.fields import Declaration, Field, Kind, Structure, declaration, in_language, shapes_graph
 from kg.records import references
 from kg.vocabulary import MG, thing_iri
+
+if TYPE_CHECKING:
+    from pyshacl.shape import Shape
+    from pyshacl.shapes_graph import ShapesGraph
+    from pyshacl.validator import Validator as ShaclRun
 
 SEVERITIES: dict[Node, str] = {SH.Violation: "violation", SH.Warning: "warning", SH.Info: "info"}
 _RANK = {"violation": 0, "warning": 1, "info": 2}
@@ -140,6 +141,8 @@ class Validation:
         gives the same results in eight times the time, and hides them under `sh:detail` with the
         outer node's severity.
         """
+        from pyshacl.graph_abstraction import DataGraph  # a second of a start that may never validate
+
         run, shapes = self._shapes()
         executor, data = run.make_executor(), DataGraph.from_rdflib(graph)
         alike: dict[Structure, list[Any]] = {}
@@ -155,6 +158,9 @@ class Validation:
     def _shapes(self) -> tuple[ShaclRun, ShapesGraph]:
         """This thread's own parse of the shapes, without what only people and `_nodes` read."""
         if not hasattr(self._local, "run"):
+            from pyshacl.graph_abstraction import DataGraph
+            from pyshacl.validator import Validator as ShaclRun
+
             graph = shapes_graph()
             for unused in (SH.name, SH.description, SH.order, SH.group, SH.node, RDFS.label, RDFS.comment, MG.refersTo):
                 graph.remove((None, unused, None))

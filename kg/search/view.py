@@ -1,0 +1,565 @@
+"""The search view: follows the ledger, keeps the passages of practices, and answers needs with practices.
+
+It keeps of city and theme records what practices are filtered and ranked by (country, population, labels, broader
+themes), so that an index and what it knows always belong to one marker.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+import numpy as np
+
+from kg.errors import BadRequest, IndexMismatch, NotFound, quoted
+from kg.search import ranking
+from kg.search.embedding import Embedder
+from kg.search.index import Candidates, Document, PassageIndex, Query, Scored, discard_index
+from kg.search.ranking import Filters, Profile, Situation
+from kg.search.text import Passage, language_of, passages
+from kg.search.thesaurus import ThemeMatch, Thesaurus, bridge
+from kg.views import is_shown
+
+if TYPE_CHECKING:
+    from kg.ledger import Revision
+
+Record = Mapping[str, Any]
+
+EMBEDDED_AT_ONCE = 200
+"""Practices embedded and written in one go: about a thousand passages, which hold memory below 100 MB."""
+
+MOST_PASSAGES = 500
+"""Of a longer practice, about 400,000 characters, only the beginning is searched."""
+
+THEMES_OF_A_NEED = 6
+"""More themes say nothing about a need: the weaker ones share single words with it."""
+
+_STEADY_BATCH = 100
+
+
+class AnyNeed(Protocol):
+    """What is asked: a need in somebody's own words; language None where it is to be recognised."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def language(self) -> str | None: ...
+    @property
+    def themes(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class NeedText:
+    """A need in its own words, with themes somebody chose for it."""
+
+    text: str
+    language: str | None = None
+    themes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Understood:
+    """How a need was read.
+
+    `language` is the one given or the likeliest, `certain` whether it was given or sure. `themes` are those found in
+    its words. `embedded` is the text that the model got: labels of themes may stand behind it.
+    """
+
+    text: str
+    language: str
+    certain: bool
+    situation: Situation
+    themes: tuple[ThemeMatch, ...]
+    embedded: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A practice that meets a need.
+
+    `similarity` in [0, 1] is that of its best passage together with the practice's words and themes; `signals`
+    has its terms, without those that are unknown. `country` is None while the city is not on record.
+    """
+
+    practice: str
+    city: str
+    partner_cities: tuple[str, ...]
+    tie: str | None
+    country: str | None
+    similarity: float
+    signals: Mapping[str, float]
+    passage: Passage
+    title: Mapping[str, str]
+    themes: tuple[str, ...]
+    evidence: tuple[str, ...]
+    start: int | None
+    end: int | None
+    status: str | None
+    revision: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One need's practices, best first, and how the need was read."""
+
+    understood: Understood
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of an answer; `next` is the cursor of the part after it, None at the end."""
+
+    understood: Understood
+    found: tuple[Found, ...]
+    next: str | None
+
+
+class SearchView:
+    """Practices by meaning, words and themes. Threads may ask while one applies revisions."""
+
+    name = "search"
+
+    def __init__(
+        self,
+        folder: Path,
+        embedder: Embedder,
+        *,
+        read: Callable[[Revision], Record],
+        profile: Profile | None = None,
+        vocabularies: Sequence[Thesaurus] = (),
+        progress: Callable[[int, int], None] | None = None,
+        discard: bool = False,
+    ) -> None:
+        """Open the view kept in `folder`, or an empty one.
+
+        `read` gives a revision's record as plain JSON. `vocabularies` are further thesauri that bridge languages,
+        after our own themes. `progress(done, total)` counts the practices of a batch.
+
+        Raises IndexMismatch for an index of another model or layout and for a damaged one; with `discard` it is
+        thrown away instead, and the view starts empty with marker 0. Raises DataFolderInUse when another process
+        has it open.
+        """
+        self.embedder = embedder
+        self.profile = profile or ranking.profile_for(embedder.identity)
+        self._read = read
+        self._vocabularies = tuple(vocabularies)
+        self._progress = progress or (lambda done, total: None)
+        try:
+            self._index = self._open(folder)
+        except IndexMismatch:
+            if not discard:
+                raise
+            discard_index(folder)
+            self._index = self._open(folder)
+        self._thesaurus = Thesaurus(self._index.kept("theme").values())
+
+    def _open(self, folder: Path) -> PassageIndex:
+        return PassageIndex(folder, model=self.embedder.identity, dimension=self.embedder.dimension)
+
+    # ----------------------------------------------------------------------------- following the ledger
+
+    @property
+    def thesaurus(self) -> Thesaurus:
+        """The themes on record."""
+        return self._thesaurus
+
+    def marker(self) -> int:
+        """Number of the last ledger row that is in the view for good; 0 for an empty view."""
+        return self._index.marker
+
+    def held(self) -> dict[tuple[str, str], int]:
+        """The practices in the view, each with its revision; facts of cities and themes are only kept beside them."""
+        return {key: revision for key, revision in self._index.held().items() if key[0] == "practice"}
+
+    def clear(self) -> None:
+        """Forget all records."""
+        self._index.clear()
+        self._thesaurus = Thesaurus([])
+
+    def close(self) -> None:
+        """Release files and locks."""
+        self._index.close()
+
+    def optimise(self, *, wait: bool = True) -> None:
+        """Make a large index fast after a bulk build; asking goes on meanwhile."""
+        self._index.optimise(wait=wait)
+
+    def apply(self, revisions: Sequence[Revision], marker: int) -> None:
+        """Take over records as they now stand, then remember `marker`; see kg.views.View."""
+        mine = [revision for revision in revisions if revision.kind in _FACTS or revision.kind == "practice"]
+        shown = [revision for revision in mine if is_shown(revision)]
+        self._take_context([r for r in shown if r.kind != "practice"], [r for r in mine if r not in shown])
+        practices = [revision for revision in shown if revision.kind == "practice"]
+        for start in range(0, len(practices), EMBEDDED_AT_ONCE):
+            some = practices[start : start + EMBEDDED_AT_ONCE]
+            self._index.change(practices=self._documents([(r.number, self._read(r)) for r in some]))
+            self._progress(start + len(some), len(practices))
+        self._index.change(marker=marker)
+        if len(revisions) < _STEADY_BATCH:
+            self._index.optimise_when_due()
+
+    def _take_context(self, shown: Sequence[Revision], gone: Sequence[Revision]) -> None:
+        """Cities and themes that came, and everything that went; then what is stored with practices because of them."""
+        if not shown and not gone:
+            return
+        before = self._thesaurus
+        kept = [(r.kind, r.id, r.number, _FACTS[r.kind](self._read(r))) for r in shown]
+        self._index.change(
+            removed=[r.id for r in gone if r.kind == "practice"],
+            kept=kept,
+            forgotten=[(r.kind, r.id) for r in gone if r.kind != "practice"],
+        )
+        if any(r.kind == "theme" for r in (*shown, *gone)):
+            self._thesaurus = Thesaurus(self._index.kept("theme").values())
+        cities = {r.id for r in (*shown, *gone) if r.kind == "city"}
+        self._index.change(refreshed=[*self._refreshed_by_city(cities), *self._refreshed_by_theme(before)])
+
+    def _refreshed_by_city(self, cities: Iterable[str]) -> Iterator[tuple[str, Record]]:
+        facts = self._index.kept("city")
+        for city in sorted(cities):
+            for practice in self._index.practices_of(city):
+                yield practice, _of_city(facts.get(city))
+
+    def _refreshed_by_theme(self, before: Thesaurus) -> Iterator[tuple[str, Record]]:
+        """Practices whose themes have other broader themes than before."""
+        moved = {
+            theme
+            for theme in {*before.themes, *self._thesaurus.themes}
+            if before.ancestors(theme) != self._thesaurus.ancestors(theme)
+        }
+        if moved:
+            for practice, themes in self._index.themes().items():
+                if moved.intersection(themes):
+                    yield practice, {"themes_all": self._with_broader(themes)}
+
+    def _with_broader(self, themes: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(one for theme in themes for one in (theme, *self._thesaurus.ancestors(theme))))
+
+    def _documents(self, records: Sequence[tuple[int, Record]]) -> list[Document]:
+        """Practices made ready for the index; all their passages are embedded in one call."""
+        cities = self._index.kept("city") if records else {}
+        cut = [(number, record, cut_practice(record, self.embedder)) for number, record in records]
+        texts = [passage.indexed for _, _, found in cut for passage in found]
+        vectors = iter(self.embedder.embed(texts, kind="passage")) if texts else iter(())
+        documents = []
+        for number, record, found in cut:
+            shared = _of_city(cities.get(record.get("city", ""))) | self._shared(record, found)
+            rows = np.array(list(islice(vectors, len(found))), np.float32)
+            documents.append(practice_document(record, number, found, rows, shared, self.profile))
+        return documents
+
+    def _shared(self, record: Record, found: Sequence[Passage]) -> dict[str, Any]:
+        return {
+            "themes_all": self._with_broader(record.get("themes", ())),
+            "languages": sorted({passage.language for passage in found}),
+            "evidence": _evidence(record),
+            **({"collection": record["collection"]} if record.get("collection") else {}),
+        }
+
+    # --------------------------------------------------------------------------------------- asking
+
+    def understand(self, need: AnyNeed) -> Understood:
+        """How a need is read: its language, its themes, and the text that is embedded."""
+        guessed, sure = (need.language, True) if need.language else language_of(need.text)
+        known = guessed if sure else None
+        matches = tuple(self._thesaurus.match(need.text, known, limit=THEMES_OF_A_NEED))
+        embedded, bridged = need.text, False
+        if not self.embedder.multilingual:
+            embedded = bridge(need.text, known, self._thesaurus, *self._vocabularies)
+            bridged = embedded != need.text
+        situation = ranking.situation_of(guessed, multilingual=self.embedder.multilingual, bridged=bridged)
+        return Understood(need.text, guessed, sure, situation, matches, embedded)
+
+    def find_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Answer]:
+        """For each need the practices closest to it, best first, equal ones by identifier, at most `limit`.
+
+        All needs are embedded in one call. The same needs on the same records get the same answer, and a shorter
+        answer is the beginning of a longer one. At most `profile.kept` practices come back for a need.
+        """
+        understood = [self.understand(need) for need in needs]
+        if not needs:
+            return []
+        vectors = self.embedder.embed([one.embedded for one in understood], kind="query")
+        wanted = [_wanted(need, one) for need, one in zip(needs, understood, strict=True)]
+        queries = [
+            self._query(vector.tolist(), one, themes)
+            for vector, one, themes in zip(vectors, understood, wanted, strict=True)
+        ]
+        situations = [one.situation for one in understood]
+        found = self._ranked(queries, wanted, situations, filters or Filters(), limit)
+        return [Answer(one, tuple(hits)) for one, hits in zip(understood, found, strict=True)]
+
+    def find(self, need: AnyNeed, *, filters: Filters | None = None, limit: int = 100) -> list[Found]:
+        """The practices closest to one need; see `find_many`."""
+        return list(self.find_many([need], filters=filters, limit=limit)[0].found)
+
+    def similar(self, practice: str, *, filters: Filters | None = None, limit: int = 10) -> list[Found]:
+        """The practices that resemble one on record, best first, itself left out.
+
+        Raises NotFound when it is not in the view.
+        """
+        stored = self._index.vectors_of(practice)
+        if stored is None:
+            raise NotFound(f"there is no practice {quoted(practice)} that can be searched")
+        rows, words, facts = stored
+        middle = rows.mean(axis=0)
+        middle /= np.linalg.norm(middle) or 1.0
+        themes = dict.fromkeys(facts.get("themes", ()), 1.0)
+        using, total = self._index.using(number for numbers in words.values() for number in numbers), self._index.count
+        asked = {name: ranking.asked(dict.fromkeys(numbers, 1), using, total) for name, numbers in words.items()}
+        query = Query(middle.tolist(), asked["words"], asked["beginnings"], tuple(themes))
+        filters = filters or Filters()
+        filters = Filters(**{**filters.__dict__, "exclude_practices": filters.exclude_practices | {practice}})
+        return self._ranked([query], [themes], ["read"], filters, limit)[0]
+
+    def search(
+        self, need: AnyNeed, *, filters: Filters | None = None, limit: int = 20, cursor: str | None = None
+    ) -> Page:
+        """Practices closest to a text, page by page.
+
+        Raises BadRequest for a cursor that was not given by a page before.
+        """
+        after = _read_cursor(cursor)
+        answer = self.find_many([need], filters=filters, limit=self.profile.kept)[0]
+        rest = [found for found in answer.found if after is None or _order(found) > after]
+        page = tuple(rest[:limit])
+        return Page(answer.understood, page, _write_cursor(page[-1]) if len(rest) > limit else None)
+
+    def facets(self, filters: Filters | None = None) -> dict[str, dict[str, int]]:
+        """How many practices that meet the filters have each country, theme, evidence and language."""
+        return self._index.facets(filters or Filters())
+
+    def _query(self, vector: Sequence[float], understood: Understood, themes: Mapping[str, float]) -> Query:
+        """A need as the index is asked: rare words weigh more, and labels behind the need count like its words."""
+        texts: list[tuple[str, str | None]] = [(understood.text, understood.language)]
+        labels = understood.embedded[len(understood.text.rstrip(" .")) :] if understood.situation == "bridged" else ""
+        words = ranking.word_counts([*texts, (labels, "en")])
+        beginnings = ranking.beginning_counts([understood.text, labels])
+        using, total = self._index.using([*words, *beginnings]), self._index.count
+        return Query(
+            vector,
+            words=ranking.asked(words, using, total),
+            beginnings=ranking.asked(beginnings, using, total),
+            themes=tuple(themes),
+        )
+
+    def _ranked(
+        self,
+        queries: Sequence[Query],
+        wanted: Sequence[Mapping[str, float]],
+        situations: Sequence[Situation],
+        filters: Filters,
+        limit: int,
+    ) -> list[list[Found]]:
+        """Candidates of every signal, cut to those that may come out first, scored exactly, the best of them shown."""
+        candidates = self._index.candidates(queries, filters, self.profile.depth)
+        keys = [self._shortlist(one, kind) for one, kind in zip(candidates, situations, strict=True)]
+        scored = self._index.score(queries, candidates, keys)
+        best = [
+            sorted(
+                ((self._signals(one, themes), one) for one in hits),
+                key=lambda pair: (-self._similarity(pair[0], kind), pair[1].practice),
+            )[:limit]
+            for hits, themes, kind in zip(scored, wanted, situations, strict=True)
+        ]
+        payloads = self._index.payloads(one.point for hits in best for _, one in hits)
+        return [
+            [
+                _found(one, signals, self._similarity(signals, kind), payloads)
+                for signals, one in hits
+                if one.point in payloads
+            ]
+            for hits, kind in zip(best, situations, strict=True)
+        ]
+
+    def _shortlist(self, candidates: Candidates, situation: Situation) -> list[int]:
+        mapped = {key: self._mapped(signals) for key, signals in candidates.found.items()}
+        bounds = {"themes": 1.0, **self._mapped(candidates.bounds)}
+        return ranking.shortlist(mapped, bounds, self.profile.weights(situation), self.profile.kept)
+
+    def _mapped(self, raw: Mapping[str, float]) -> dict[str, float]:
+        return {
+            ("bm25" if name == "words" else name): self.profile.dense(value) if name == "dense" else value
+            for name, value in raw.items()
+        }
+
+    def _signals(self, scored: Scored, wanted: Mapping[str, float]) -> dict[str, float | None]:
+        return {
+            "dense": self.profile.dense(scored.dense),
+            "bm25": scored.words,
+            "beginnings": scored.beginnings,
+            "themes": ranking.theme_match(wanted, scored.themes, self._thesaurus.closeness),
+        }
+
+    def _similarity(self, signals: Mapping[str, float | None], situation: Situation) -> float:
+        return ranking.similarity(signals, self.profile.weights(situation))
+
+
+# ------------------------------------------------------------------------------- practices for the index
+
+
+def cut_practice(record: Record, embedder: Embedder) -> list[Passage]:
+    """A practice's passages, counted in the embedder's own tokens where it can count them; the first 500."""
+    return passages(record, count_tokens=getattr(embedder, "count_tokens", None))[:MOST_PASSAGES]
+
+
+def practice_document(
+    record: Record,
+    revision: int,
+    found: Sequence[Passage],
+    vectors: np.ndarray,
+    shared: Record,
+    profile: Profile,
+) -> Document:
+    """A practice as the index takes it, from its record, its passages and their vectors."""
+    title = record.get("title", {})
+    texts = [*((text, language) for language, text in title.items()), *((p.text, p.language) for p in found)]
+    words = ranking.word_counts(texts)
+    beginnings = ranking.beginning_counts(text for text, _ in texts)
+    return Document(
+        practice=record["id"],
+        city=record.get("city", ""),
+        revision=revision,
+        passages=found,
+        vectors=vectors,
+        words=ranking.saturated(words, profile.words_length, profile),
+        beginnings=ranking.saturated(beginnings, profile.beginnings_length, profile),
+        shared=shared,
+        facts=_facts(record),
+    )
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    """What is shown of a practice beside its passage."""
+    partners = [partner.get("partner_city") for partner in record.get("partners", ())]
+    return {
+        "title": record.get("title", {}),
+        "themes": list(record.get("themes", ())),
+        "tie": record.get("tie"),
+        "partner_cities": list(dict.fromkeys(city for city in partners if city)),
+        **_times(record.get("periods", ())),
+    }
+
+
+def _times(periods: Sequence[Record]) -> dict[str, Any]:
+    """First year, last year and state of a practice; where sources disagree, the widest span and the first state.
+
+    >>> _times([{"start": "2012", "status": "running"}, {"start": "2011", "end": "2017"}])
+    {'start': 2011, 'end': 2017, 'status': 'running'}
+    """
+    years = {key: [int(p[key][:4]) for p in periods if str(p.get(key, ""))[:4].isdigit()] for key in ("start", "end")}
+    return {
+        "start": min(years["start"], default=None),
+        "end": max(years["end"], default=None),
+        "status": next((period["status"] for period in periods if period.get("status")), None),
+    }
+
+
+def _evidence(record: Record) -> list[str]:
+    """The practice's own type of evidence first, then those of its outcome claims."""
+    stated = [record.get("evidence"), *(claim.get("evidence") for claim in record.get("outcomes", ()))]
+    return list(dict.fromkeys(one for one in stated if one))
+
+
+def _city_facts(record: Record) -> dict[str, Any]:
+    """Country and newest known population of a city.
+
+    >>> _city_facts({"country": "LV", "observations": [
+    ...     {"measure": "population", "observed": "55000", "observed_in": "2021"},
+    ...     {"measure": "population", "observed": "61000", "observed_in": "2011"}]})
+    {'country': 'LV', 'population': 55000}
+    """
+    counts = [
+        (str(one.get("observed_in", "")), int(float(one["observed"])))
+        for one in record.get("observations", ())
+        if one.get("measure") == "population" and _is_number(one.get("observed"))
+    ]
+    return {"country": record.get("country"), "population": max(counts)[1] if counts else None}
+
+
+def _theme_facts(record: Record) -> dict[str, Any]:
+    wanted = ("id", "label", "alt", "broader", "deprecated")
+    return {key: record[key] for key in wanted if key in record}
+
+
+_FACTS: Mapping[str, Callable[[Record], dict[str, Any]]] = {"city": _city_facts, "theme": _theme_facts}
+
+
+def _of_city(facts: Record | None) -> dict[str, Any]:
+    return {"country": facts["country"], "population": facts["population"]} if facts else dict(_NO_CITY)
+
+
+_NO_CITY: Mapping[str, Any] = {"country": None, "population": None}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return float(value) == float(value) and abs(float(value)) < 1e12
+    except (TypeError, ValueError):
+        return False
+
+
+# ------------------------------------------------------------------------------------------- answers
+
+
+def _wanted(need: AnyNeed, understood: Understood) -> dict[str, float]:
+    """The themes of a need with their strength; those somebody chose count fully."""
+    return {match.theme: match.strength for match in understood.themes} | dict.fromkeys(need.themes, 1.0)
+
+
+def _found(
+    scored: Scored,
+    signals: Mapping[str, float | None],
+    similarity: float,
+    payloads: Mapping[UUID, Mapping[str, Any]],
+) -> Found:
+    payload = payloads[scored.point]
+    title = payload["title"]
+    language = payload["language"]
+    return Found(
+        practice=scored.practice,
+        city=payload["city"],
+        partner_cities=tuple(payload["partner_cities"]),
+        tie=payload["tie"],
+        country=payload.get("country"),
+        similarity=similarity,
+        signals={name: round(value, ranking.DECIMALS) for name, value in signals.items() if value is not None},
+        passage=Passage(
+            payload["part"], language, payload["text"], title.get(language, next(iter(title.values()), ""))
+        ),
+        title=title,
+        themes=scored.themes,
+        evidence=tuple(payload.get("evidence", ())),
+        start=payload["start"],
+        end=payload["end"],
+        status=payload["status"],
+        revision=payload["revision"],
+    )
+
+
+def _order(found: Found) -> tuple[float, str]:
+    return -found.similarity, found.practice
+
+
+def _write_cursor(last: Found) -> str:
+    return base64.urlsafe_b64encode(json.dumps(_order(last)).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> tuple[float, str] | None:
+    if cursor is None:
+        return None
+    try:
+        similarity, practice = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(similarity, float) or not isinstance(practice, str):
+            raise ValueError("not a place in a list")
+    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+        raise BadRequest(f"cursor: {quoted(cursor)} was not given by a page of this search") from error
+    return similarity, practice

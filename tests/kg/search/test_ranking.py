@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg.search import ranking
+from kg.search.ranking import SIGNALS, Filters, Profile, Weights, profile_from_json
+
+unit = st.floats(0, 1)
+weight = st.floats(0.01, 10)
+some_weights = st.builds(Weights, weight, weight, weight, weight)
+some_signals = st.fixed_dictionaries({name: st.none() | unit for name in SIGNALS})
+some_counts = st.dictionaries(st.integers(0, 50), st.integers(1, 20), max_size=20)
+
+
+@given(some_signals, some_weights)
+def test_a_similarity_lies_between_the_known_signals(signals, weights):
+    known = [value for value in signals.values() if value is not None]
+    result = ranking.similarity(signals, weights)
+    if known:
+        assert min(known) - 1e-5 <= result <= max(known) + 1e-5
+    else:
+        assert result == 0.0
+
+
+@given(some_signals, some_weights)
+def test_a_similarity_has_five_decimals(signals, weights):
+    result = ranking.similarity(signals, weights)
+    assert result == round(result, 5)
+
+
+@given(some_signals, some_weights, st.sampled_from(SIGNALS), unit)
+def test_a_stronger_signal_never_lowers_a_similarity(signals, weights, name, value):
+    stronger = {**signals, name: max(value, signals[name] or 0.0)}
+    if signals[name] is not None:
+        assert ranking.similarity(stronger, weights) >= ranking.similarity(signals, weights)
+
+
+@given(some_signals, some_weights, st.floats(0.1, 10))
+def test_only_the_proportions_of_weights_matter(signals, weights, factor):
+    scaled = Weights(*(factor * getattr(weights, name) for name in SIGNALS))
+    assert ranking.similarity(signals, weights) == pytest.approx(ranking.similarity(signals, scaled), abs=1.1e-5)
+
+
+def test_an_unknown_signal_is_not_a_bad_one():
+    weights = Weights(1, 1, 1, 1)
+    assert ranking.similarity({"dense": 0.8, "themes": None}, weights) == 0.8
+    assert ranking.similarity({"dense": 0.8, "themes": 0.0}, weights) == 0.4
+
+
+@given(some_counts, some_counts, st.integers(1, 1000))
+def test_words_of_a_need_and_a_practice_give_a_share_of_one(need, practice, total):
+    using = {word: min(total, 1 + word) for word in practice}
+    wanted = ranking.asked(need, using, total)
+    stored = ranking.saturated(practice, 100.0, Profile())
+    score = sum(value * stored.get(word, 0.0) for word, value in wanted.items())
+    assert 0.0 <= score < 1.0 + 1e-9
+    assert not wanted or math.isclose(sum(wanted.values()), 1.0)
+
+
+def test_the_sum_is_bm25_divided_by_its_upper_bound():
+    profile, need, practice = Profile(), {1: 1, 2: 1}, {1: 3, 3: 5}
+    using, total, length, normal = {1: 4, 2: 9}, 20, 8, 10.0
+    idf = {word: math.log(1 + (total - n + 0.5) / (n + 0.5)) for word, n in using.items()}
+    k1, b = profile.k1, profile.b
+    bm25 = idf[1] * 3 * (k1 + 1) / (3 + k1 * (1 - b + b * length / normal))
+    bound = (idf[1] + idf[2]) * (k1 + 1)
+    wanted, stored = ranking.asked(need, using, total), ranking.saturated(practice, normal, profile)
+    assert sum(value * stored.get(word, 0.0) for word, value in wanted.items()) == pytest.approx(bm25 / bound)
+
+
+@given(st.dictionaries(st.integers(0, 10**6), st.fixed_dictionaries({"dense": unit, "bm25": unit}), max_size=30))
+def test_a_shorter_shortlist_is_the_beginning_of_a_longer_one(found):
+    weights = Weights(1, 1, 1, 1)
+    longer = ranking.shortlist(found, {}, weights, kept=20)
+    assert ranking.shortlist(dict(reversed(found.items())), {}, weights, kept=5) == longer[:5]
+
+
+def test_a_candidate_that_a_full_list_left_out_is_not_thrown_away_too_early():
+    found = {1: {"dense": 0.5, "bm25": 0.05}, 2: {"dense": 0.4}}
+    assert ranking.shortlist(found, {"bm25": 0.2}, Weights(1, 1, 1, 1), kept=1) == [2]
+    assert ranking.shortlist(found, {"bm25": 0.0}, Weights(1, 1, 1, 1), kept=1) == [1]
+
+
+def test_a_theme_counts_by_its_strength_in_the_need():
+    def same(a, b):
+        return float(a == b)
+
+    assert ranking.theme_match({"housing": 0.9, "sport": 0.1}, ["housing"], same) == pytest.approx(0.9)
+    assert ranking.theme_match({"housing": 0.9, "sport": 0.1}, ["sport"], same) == pytest.approx(0.1)
+    assert ranking.theme_match({"housing": 0.9}, [], same) is None
+
+
+def test_european_words_share_their_beginnings_and_short_words_are_none():
+    english = ranking.beginning_counts(["participation in the city"])
+    for text in ("Partizipation und die Stadt", "la participación", "partecipazione"):
+        assert bool(english.keys() & ranking.beginning_counts([text]).keys()) == (not text.startswith("partec"))
+    assert not ranking.beginning_counts(["in the and und die"])
+
+
+def test_words_and_beginnings_never_share_a_number():
+    assert not ranking.word_counts([("house", None)]).keys() & ranking.beginning_counts(["house"]).keys()
+
+
+def test_a_profile_survives_json():
+    changed = replace(Profile(), version="2", bridged=Weights(0.1, 0.2, 0.3, 0.4), depth=7)
+    assert profile_from_json(changed.as_json()) == changed
+    with pytest.raises(TypeError):
+        profile_from_json({"dense_flor": 0.1})
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_one_signal_alone_is_the_whole_similarity(signal):
+    signals = {name: 0.3 if name == signal else 0.9 for name in SIGNALS}
+    for situation in ("read", "bridged", "unbridged"):
+        assert ranking.similarity(signals, Profile().only(signal).weights(situation)) == 0.3
+
+
+def test_filters_ask_for_nothing_by_default():
+    assert Filters() == Filters(frozenset(), frozenset(), frozenset(), None, None, frozenset())
