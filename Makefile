@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 MENTORGRAPH_DATA ?= data
 export MENTORGRAPH_DATA
 
-.PHONY: setup serve test test-long lint bench clean
+.PHONY: setup serve test browser lint clean
 
 setup: $(VENV)/.installed
 
@@ -23,8 +23,14 @@ serve: setup
 	$(BIN)/mentorgraph init --start-data --if-missing
 	$(BIN)/mentorgraph serve
 
-test: setup
+test: setup browser
 	$(BIN)/python -m pytest
+
+# The browser tests need Chromium, which no Python package brings. Where it cannot be installed they are skipped and say so.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "Chromium is not installed and cannot be: the browser tests are skipped"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -186,10 +186,10 @@ def shapes_graph() -> Graph:
 
     Oxigraph's reader: half the time of rdflib's, which every start would pay.
     """
-    graph = Graph(bind_namespaces="none")
+    graph, terms = Graph(bind_namespaces="none"), cache(_term)
     for name in ("shapes.ttl", "schemes.ttl", "mentorship.ttl"):
         for triple in ox.parse(path=str(shipped(name)), format=ox.RdfFormat.TURTLE):
-            graph.add((_term(triple.subject), _term(triple.predicate), _term(triple.object)))
+            graph.add((terms(triple.subject), terms(triple.predicate), terms(triple.object)))
     return graph
 
 

@@ -1,5 +1,6 @@
 """Reads files of records: JSON Lines, JSON, JSON-LD, Turtle, TriG, N-Triples, N-Quads, RDF/XML.
 
+Each may be packed with gzip (".nq.gz"), as dumps are; the limit of size is that of what is unpacked.
 Reading says for each record where it stood, and what was unreadable; nothing is decided here.
 Statements about things that are no records (the head of a concept scheme, say) are told, not
 dropped in silence. Remote JSON-LD contexts are never fetched.
@@ -7,7 +8,9 @@ dropped in silence. Remote JSON-LD contexts are never fetched.
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,17 +63,21 @@ def read_records(path: Path, base: str, *, ignored: list[str] | None = None) -> 
     Addresses below the default base are taken as the ledger's own, so that shipped files fit any
     ledger. Subjects that are no records are added to `ignored`.
 
-    Raises UnreadableInput for a file that cannot be read at all, TooLarge above 200 MB.
+    Raises UnreadableInput for a file that cannot be read at all, TooLarge above 200 MB (unpacked).
 
     >>> from ontology import path
     >>> rows = list(read_records(path("examples/valid/city.ttl"), DEFAULT_BASE))
     >>> [row.record["kind"] for row in rows]
     ['city']
     """
-    format = FORMATS.get(path.suffix.lower())
+    endings = [ending.lower() for ending in path.suffixes]
+    packed = endings[-1:] == [".gz"]
+    format = FORMATS.get("".join(endings[:-1][-1:] if packed else endings[-1:]))
     if format is None:
-        raise UnreadableInput(f"{path.name}: the ending tells the format; use one of {', '.join(FORMATS)}")
-    text = _text_of(path)
+        raise UnreadableInput(
+            f"{path.name}: the ending tells the format; use one of {', '.join(FORMATS)}, or one of them and .gz"
+        )
+    text = _text_of(path, packed)
     if format == "jsonl":
         yield from _lines(path.name, text)
     elif format == "json" and not _is_json_ld(text):
@@ -79,14 +86,18 @@ def read_records(path: Path, base: str, *, ignored: list[str] | None = None) -> 
         yield from _rdf(path.name, text, "json-ld" if format == "json" else format, base, ignored)
 
 
-def _text_of(path: Path) -> str:
-    """The file as text; UTF-8, with or without byte order mark."""
+def _text_of(path: Path, packed: bool = False) -> str:
+    """The file as text; UTF-8, with or without byte order mark. No more is read than a file may have."""
     try:
-        if path.stat().st_size > FILE_LIMIT_BYTES:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            content = file.read(FILE_LIMIT_BYTES + 1)
+        if len(content) > FILE_LIMIT_BYTES:
             raise TooLarge(f"{path.name}: files may have {FILE_LIMIT_BYTES // 1024 // 1024} MB at most; split it")
-        return path.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise UnreadableInput(f"{path.name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UnreadableInput(f"{path.name}: is not packed with gzip, or is cut off ({error})") from None
     except OSError as error:
         raise UnreadableInput(f"{path.name}: cannot be read ({error.strerror})") from None
 

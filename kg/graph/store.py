@@ -73,7 +73,7 @@ GRAPHS = {
     "rdfxml": ox.RdfFormat.RDF_XML,
     "jsonld": ox.RdfFormat.JSON_LD,
 }
-DUMPS = {"trig": ox.RdfFormat.TRIG, "nquads": ox.RdfFormat.N_QUADS}
+DUMPS = {"trig": ox.RdfFormat.TRIG, "nquads": ox.RdfFormat.N_QUADS, "jsonld": ox.RdfFormat.JSON_LD}
 
 _NOTES = """
 SELECT ?name WHERE { GRAPH ?name { } FILTER(STRSTARTS(STR(?name), "%s")) }
@@ -134,6 +134,7 @@ class OxigraphStore:
         self._writing = Lock()
         self._swapping = Lock()
         self._store: ox.Store | None = _opened(folder)
+        self._told: list[Callable[[str], None]] = []
         self._vocabularies: dict[str, str] = {}
         self._marker = 0
         try:
@@ -212,6 +213,7 @@ class OxigraphStore:
             self._update(self._marking(0))
             self._marker = 0
             self._write(ox.Store.clear)
+            self._tell(["DROP ALL"])
             self._update([f"CREATE {_note('layout', LAYOUT, self.base)}", *kept])
 
     def close(self) -> None:
@@ -304,7 +306,11 @@ class OxigraphStore:
             before = self._vocabularies
             gone = [iri for iri, digest in before.items() if wanted.get(iri) != digest]
             new = [iri for iri, digest in wanted.items() if before.get(iri) != digest]
-            steps = [f"DROP SILENT GRAPH {_iri(iri)};\nDROP {_note('vocabulary', iri, before[iri])}" for iri in gone]
+            steps = [
+                step
+                for iri in gone
+                for step in (f"DROP SILENT GRAPH {_iri(iri)}", f"DROP {_note('vocabulary', iri, before[iri])}")
+            ]
             for iri in new:
                 statements = _turtle(contents[iri], iri, files[iri].name)
                 steps.append(_insertion(iri, statements))
@@ -333,7 +339,7 @@ class OxigraphStore:
         return Statistics(records, int(self.rows(_STATEMENTS)[0]["number"] or 0))
 
     def dump(self, path: Path, format: str = "trig") -> None:
-        """Write records and vocabularies to a file, as "trig" or "nquads", from one consistent state.
+        """Write records and vocabularies to a file, as "trig", "nquads" or "jsonld", from one consistent state.
 
         Writers go on meanwhile and are not seen. The file appears whole or not at all: it is written beside
         its place and then renamed. Statements come in no promised order.
@@ -375,6 +381,39 @@ class OxigraphStore:
             raise ValueError("a graph in memory has no backup; dump it")
         with _engine_errors("the backup"):
             self._current().backup(str(folder))
+
+    def hand_over(self, path: Path, on_update: Callable[[str], None]) -> None:
+        """Write what readers see to a file, as `dump` in N-Quads, and from then on call `on_update` with each change.
+
+        A change is one SPARQL update, told once it is committed and in order; whoever loads the file and applies
+        them has what readers have, and nothing of the view's own notes. None is lost or told twice: writers wait
+        while the file is written. `on_update` is called in the writer's thread and must return at once.
+
+        Raises DataFolderUnusable when the file cannot be written.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as tmp, OxigraphStore(None) as store:
+        ...     store.hand_over(Path(tmp, "all.nq"), print)
+        ...     store.apply([], 7)
+        ...     file = Path(tmp, "names.ttl")
+        ...     _ = file.write_text('<urn:riga> <urn:name> "Riga" .')
+        ...     _ = store.load_vocabulary({"urn:names": file})
+        INSERT DATA { GRAPH <urn:names> {
+        <urn:riga> <urn:name> "Riga" .
+        } }
+        """
+        with self._changing():
+            self.dump(path, "nquads")
+            self._told.append(on_update)
+
+    def stop_telling(self, on_update: Callable[[str], None]) -> None:
+        """Call `on_update` no more; nothing happens where it was not called.
+
+        >>> OxigraphStore(None).stop_telling(print)
+        """
+        with self._writing:
+            if on_update in self._told:
+                self._told.remove(on_update)
 
     @staticmethod
     def discard(folder: Path) -> None:
@@ -448,9 +487,17 @@ class OxigraphStore:
 
     def _update(self, steps: Iterable[str]) -> None:
         """Run all steps as one update: the only thing of several steps that pyoxigraph does whole or not at all."""
-        text = ";\n".join(steps)
+        listed = list(steps)
+        text = ";\n".join(listed)
         if text:
             self._write(lambda store: store.update(text), len(text))
+            self._tell(step for step in listed if not step.startswith(_OF_NOTES))
+
+    def _tell(self, steps: Iterable[str]) -> None:
+        text = ";\n".join(steps)
+        if text:
+            for on_update in self._told:
+                on_update(text)
 
     def _write(self, change: Callable[[ox.Store], None], size_bytes: int = 0) -> None:
         store = self._current()
@@ -538,6 +585,10 @@ def _insertion(graph: str, statements: _Quads) -> str:
 def _note(*words: str) -> str:
     """The graph whose name says something about the view itself."""
     return "GRAPH " + _iri(SYSTEM + "/".join(quote(word, safe="") for word in words))
+
+
+_OF_NOTES = (f"CREATE GRAPH <{SYSTEM}", f"DROP GRAPH <{SYSTEM}")
+"""How the steps begin that write and remove the view's notes."""
 
 
 def _read_note(name: str) -> tuple[str, ...]:

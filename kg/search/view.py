@@ -275,7 +275,9 @@ class SearchView:
         if not self.embedder.multilingual:
             embedded = bridge(need.text, known, self._thesaurus, *self._vocabularies)
             bridged = embedded != need.text
-        situation = ranking.situation_of(guessed, multilingual=self.embedder.multilingual, bridged=bridged)
+        # Two words seldom tell their language; the model, English at heart, is then the better half of a guess.
+        read_as = guessed if sure or bridged else "en"
+        situation = ranking.situation_of(read_as, multilingual=self.embedder.multilingual, bridged=bridged)
         return Understood(need.text, guessed, sure, situation, matches, embedded)
 
     def find_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Answer]:

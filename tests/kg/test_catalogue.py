@@ -119,6 +119,37 @@ def test_the_same_question_gets_the_same_answer_also_from_a_rebuilt_index(starte
         assert first == second == catalogue.suggest_mentors(request)
 
 
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("mentee", "english", "french"),
+    [
+        ("capaci", "How to build a vision of a city for all?", "Comment construire la vision d'une ville pour tous ?"),
+        (
+            "saint-jean-de-la-ruelle",
+            "Strategic assessment of the needs of migrant residents, with a gender-sensitive approach",
+            "Évaluation stratégique des besoins des habitants migrants, avec une approche sensible au genre",
+        ),
+        ("levadia", "Building inclusive cities with migrants", "Construire des villes inclusives avec les migrants"),
+        (
+            "jelgava",
+            "Fostering formal and informal opportunities for language learning",
+            "Favoriser les possibilités formelles et informelles d'apprendre la langue",
+        ),
+    ],
+)
+def test_the_themes_of_the_real_pairs_are_answered_with_passages_and_reasons(
+    reading, mentee, english, french, language
+):
+    """Where the real mentor comes up is shown in the README as it is; no rank is promised here."""
+    need = {"text": english if language == "en" else french, "language": language}
+    answer = reading.suggest_mentors({"needs": [need], "mentee": {"city": mentee}}, language=language)
+    assert len(answer["suggestions"]) == 5
+    for one in answer["suggestions"]:
+        assert one["city"]["id"] != mentee
+        assert one["practices"][0]["passage"]["text"]
+        assert all(reason["text"] for reason in one["reasons"])
+
+
 def test_filters_keep_to_countries_and_leave_cities_out(reading):
     request = {"needs": [{"text": "one-stop shop for newcomers"}], "limit": 50}
     answer = reading.suggest_mentors(

@@ -123,6 +123,12 @@ def test_a_need_in_another_language_is_bridged_by_theme_labels(view):
     assert answer.found[0].signals["themes"] > 0
 
 
+def test_two_words_of_uncertain_language_are_read_as_english(view):
+    understood = view.understand(NeedText("tandem"))
+    assert not understood.certain
+    assert understood.situation == "read"
+
+
 def test_a_theme_chosen_by_hand_counts_beside_the_words(view):
     plain = {f.practice: f.similarity for f in view.find(NeedText("something new", "en"))}
     themed = {f.practice: f.similarity for f in view.find(NeedText("something new", "en", ("housing-access",)))}

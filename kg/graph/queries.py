@@ -1,0 +1,619 @@
+"""Answers strangers' queries in processes that can be killed, so that no query hurts anybody else.
+
+The engine cannot be interrupted, and a query that is too much for memory or stack ends its process. So none runs
+here: a holder (`kg.graph.worker`) has the published graph in memory and is told every change, and its children,
+copies made in milliseconds, answer. Whoever takes too long, or whose client has gone away, is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from kg.errors import BadQuery, Busy, KgError, RefusedQuery, TooLarge, TooSlow
+from kg.graph.guard import Hit, Search
+from kg.graph.store import OxigraphStore
+from kg.graph.worker import GRAPHS, HEAD, TABLES, frame, receive
+
+__all__ = ["GRAPHS", "TABLES", "Answer", "Limits", "NoFormat", "QueryService", "Question"]
+
+SearchFunction = Callable[[Search], Sequence[Hit]]
+
+LOG_BYTES = 64_000_000
+"""Changes kept for processes that have not seen them yet; beyond it they start anew from the whole graph."""
+
+LAG = 200
+"""Changes after which an idle child is given up: a new copy of the holder costs less than following."""
+
+ANSWERS_PER_CHILD = 1_000
+START_SECONDS = 600.0
+
+TO_NARROW = (
+    "begin with the narrowest pattern, name what you look for in VALUES, join every pattern with another by a "
+    "variable, and ask for fewer columns or groups"
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one query, one client and all together may take.
+
+    `rows` counts triples for CONSTRUCT and DESCRIBE. `memory_bytes` is what a query may use beyond the graph.
+    A client has at most one place fewer than there are, so that it cannot hold up everybody else.
+    """
+
+    at_once: int = 4
+    waiting: int = 50
+    wait_seconds: float = 10.0
+    deadline_seconds: float = 10.0
+    query_bytes: int = 100_000
+    rows: int = 100_000
+    answer_bytes: int = 20_000_000
+    memory_bytes: int = 500_000_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query as it came, with the media types its asker takes and the graphs it names beside the text.
+
+    `table` is one of TABLES, `graph` one of GRAPHS, None where the asker takes none of them. The graphs are None
+    when the request names none; then FROM decides, and without FROM everything is asked.
+    """
+
+    query: str
+    table: str | None = "application/sparql-results+json"
+    graph: str | None = "text/turtle"
+    default_graphs: tuple[str, ...] | None = None
+    named_graphs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The engine's own bytes, and what they are."""
+
+    media_type: str
+    body: bytes
+
+
+class NoFormat(Exception):
+    """The query's form has an answer in none of the media types asked for. `form` is "table" or "graph"."""
+
+    def __init__(self, form: Literal["table", "graph"]) -> None:
+        super().__init__(form)
+        self.form = form
+
+
+class _ProcessGone(Exception):
+    """The other side of a socket has ended."""
+
+
+class QueryService:
+    """Strangers' queries over one graph view. Lives in one event loop; `graph` may change in any thread.
+
+    Processes start with the first query, or with `start`. `search` answers SERVICE mg:search; it is called in
+    a thread and may raise any KgError.
+
+    >>> async def name():
+    ...     graph = OxigraphStore(None)
+    ...     async with QueryService(graph) as service:
+    ...         return await service.ask(Question("SELECT (1 + 1 AS ?two) {}", table="text/csv"), client="me")
+    >>> asyncio.run(name())
+    Answer(media_type='text/csv', body=b'two\\r\\n2\\r\\n')
+    """
+
+    def __init__(
+        self, graph: OxigraphStore, search: SearchFunction | None = None, limits: Limits | None = None
+    ) -> None:
+        self.limits = limits or Limits()
+        self._graph, self._search = graph, search
+        self._line = _Line(self.limits)
+        self._holder: _Holder | None = None
+        self._starting: asyncio.Future[_Holder] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._following = False
+        self._closed = False
+
+    async def __aenter__(self) -> QueryService:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Bring the processes up; `ask` does so by itself where this was not done."""
+        await self._ready()
+
+    def start_soon(self) -> None:
+        """Bring the processes up while other things are done; what fails is tried again with the first query."""
+        self._later(self.start())
+
+    async def stop(self) -> None:
+        """End all processes, running queries with them."""
+        self._closed = True
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+        await self._end_holder()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def status(self) -> dict[str, int]:
+        """How many queries run and wait, and how many processes are there to answer them."""
+        processes = len(self._holder.children) if self._holder else 0
+        return {"running": self._line.running, "waiting": self._line.waiting, "processes": processes}
+
+    async def ask(self, question: Question, *, client: str) -> Answer:
+        """Run one query and return its answer, which has seen every change committed before the call.
+
+        `client` tells askers apart for their fair share. Cancelling the call kills the query.
+
+        Raises BadQuery and RefusedQuery as `kg.graph.guard.check` does, RefusedQuery also for an answer over the
+        caps, TooLarge for a query too long, Busy when no place comes free, TooSlow when the deadline or the memory
+        is not enough, NoFormat, and what `search` raises.
+        """
+        length = len(question.query.encode("utf-8", "replace"))
+        if length > self.limits.query_bytes:
+            raise TooLarge(f"the query has {length:,} bytes; {self.limits.query_bytes:,} are allowed")
+        if question.query.encode("utf-8", "ignore") != question.query.encode("utf-8", "replace"):
+            raise BadQuery("the query has characters that are no text (halves of surrogate pairs)")
+        async with self._line.place(client):
+            for retry in (True, False):
+                try:
+                    return await self._answered(question)
+                except _ProcessGone:
+                    if not retry or self._closed:
+                        raise Busy("queries are being started again; send the same one in a few seconds") from None
+        raise AssertionError
+
+    async def _answered(self, question: Question) -> Answer:
+        holder = await self._ready()
+        child = await self._child(holder)
+        healthy = False
+        try:
+            async with asyncio.timeout(self.limits.deadline_seconds):
+                said, body = await self._asked(holder, child, question)
+            healthy = said.get("grown_bytes", 0) < self.limits.memory_bytes // 4
+        except TimeoutError:
+            raise TooSlow(
+                f"the query did not finish within {self.limits.deadline_seconds:g} seconds and was stopped; {TO_NARROW}"
+            ) from None
+        except EOFError:
+            await self._explain(holder, child)
+        finally:
+            self._give_back(holder, child, healthy)
+        return self._read(said, body)
+
+    async def _asked(self, holder: _Holder, child: _Child, question: Question) -> tuple[dict[str, Any], bytes]:
+        """Send changes and question to a child; answer its searches until it has the result."""
+        await child.follow(holder.log)
+        await child.send({"do": "query", **asdict(question)} | {"query": None}, question.query.encode())
+        while True:
+            said, body = await child.receive(self.limits.answer_bytes)
+            if "search" not in said:
+                return said, body
+            await child.send(await self._found(Search(**said["search"])))
+
+    async def _found(self, search: Search) -> dict[str, Any]:
+        if self._search is None:
+            return {"error": "this service has no search: SERVICE mg:search cannot be answered"}
+        return {"hits": [asdict(hit) for hit in await asyncio.to_thread(self._search, search)]}
+
+    def _read(self, said: dict[str, Any], body: bytes) -> Answer:
+        if "error" in said:
+            if said["error"] == "MemoryError":
+                raise self._too_much_memory()
+            raise {"BadQuery": BadQuery, "RefusedQuery": RefusedQuery}[said["error"]](said["message"])
+        if said["media_type"] is None:
+            raise NoFormat("table" if body == b"table" else "graph")
+        return Answer(said["media_type"], body)
+
+    def _too_much_memory(self) -> TooSlow:
+        megabytes = self.limits.memory_bytes // 1_000_000
+        return TooSlow(f"the query needs more than {megabytes:,} MB of memory and was stopped; {TO_NARROW}")
+
+    async def _explain(self, holder: _Holder, child: _Child) -> NoReturn:
+        """A child has died on a query: say of what."""
+        child.buried = True
+        ended_by = await holder.gone(child)
+        if ended_by == signal.SIGABRT:
+            raise self._too_much_memory()
+        if ended_by == signal.SIGSEGV:
+            raise BadQuery(
+                "the query is nested too deeply to be read, or its patterns are too many; write a flatter one"
+            )
+        if ended_by == signal.SIGKILL:
+            raise _ProcessGone
+        raise BadQuery("the query cannot be answered: the engine gave up on it; write it in another way")
+
+    # Processes
+
+    async def _ready(self) -> _Holder:
+        """A holder that runs and has been told every change, or can be. Who waits for a start may leave it."""
+        if self._closed:
+            raise Busy("the service is stopping")
+        holder = self._holder
+        if holder is not None and holder.alive() and not holder.log.overflown:
+            return holder
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.ensure_future(self._started())
+        return await asyncio.shield(self._starting)
+
+    async def _started(self) -> _Holder:
+        await self._end_holder()
+        told = partial(_call_in, asyncio.get_running_loop(), self._follow_soon)
+        self._holder = await asyncio.to_thread(_Holder.started, self._graph, told)
+        return self._holder
+
+    async def _end_holder(self) -> None:
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            self._graph.stop_telling(holder.log.add)
+            await asyncio.to_thread(holder.end)
+
+    def _follow_soon(self) -> None:
+        """The graph has changed: tell the holder, unless somebody is at it."""
+        if not self._following and not self._closed:
+            self._following = True
+            self._later(self._follow())
+
+    async def _follow(self) -> None:
+        try:
+            holder = self._holder
+            if holder is not None:
+                await asyncio.to_thread(holder.follow)
+                for child in holder.lagging():
+                    self._give_back(holder, child, healthy=False)
+                holder.forget()
+        finally:
+            self._following = False
+
+    async def _child(self, holder: _Holder) -> _Child:
+        if holder.idle:
+            return holder.idle.pop()
+        forking = asyncio.ensure_future(holder.fork(self.limits))
+        try:
+            return await asyncio.shield(forking)
+        except asyncio.CancelledError:
+            self._later(self._unwanted(holder, forking))
+            raise
+
+    async def _unwanted(self, holder: _Holder, forking: asyncio.Future[_Child]) -> None:
+        with contextlib.suppress(_ProcessGone):
+            holder.idle.append(await forking)
+
+    def _give_back(self, holder: _Holder, child: _Child, healthy: bool) -> None:
+        child.answers += 1
+        if healthy and child.answers < ANSWERS_PER_CHILD and holder is self._holder:
+            holder.idle.append(child)
+        elif not child.buried:
+            child.kill()
+            self._later(holder.gone(child))
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(_quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _quietly(work: Any) -> None:
+    with contextlib.suppress(_ProcessGone, Busy):
+        await work
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """Have the loop do something, from another thread; nothing when it has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(work)
+
+
+# ------------------------------------------------------------------------------------------- waiting
+
+
+@dataclass(eq=False)
+class _Ticket:
+    client: str
+    called: asyncio.Future[None]
+
+
+class _Line:
+    """Places for queries and a bounded line before them, shared fairly between clients.
+
+    Whoever has fewest queries running goes first. When the line is full, a client that has less in it than the
+    one with most takes the place of that one's newest.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._share = max(1, limits.at_once - 1)
+        self._running: Counter[str] = Counter()
+        self._waiting: list[_Ticket] = []
+
+    @property
+    def running(self) -> int:
+        """Queries that have a place."""
+        return self._running.total()
+
+    @property
+    def waiting(self) -> int:
+        """Queries that wait for one."""
+        return len(self._waiting)
+
+    @contextlib.asynccontextmanager
+    async def place(self, client: str) -> AsyncIterator[None]:
+        """Hold a place while the block runs; raises Busy when none comes free in time."""
+        ticket = _Ticket(client, asyncio.get_running_loop().create_future())
+        self._enter(ticket)
+        try:
+            async with asyncio.timeout(self._limits.wait_seconds):
+                await ticket.called
+        except TimeoutError:
+            self._leave(ticket)
+            raise _busy() from None
+        except BaseException:
+            self._leave(ticket)
+            raise
+        try:
+            yield
+        finally:
+            self._leave(ticket)
+
+    def _enter(self, ticket: _Ticket) -> None:
+        self._waiting.append(ticket)
+        self._call()
+        if len(self._waiting) > self._limits.waiting and not ticket.called.done():
+            in_line = Counter(one.client for one in self._waiting)
+            greediest, most = in_line.most_common(1)[0]
+            given_up = ticket if in_line[ticket.client] == most else self._newest(greediest)
+            self._waiting.remove(given_up)
+            given_up.called.set_exception(_busy())
+
+    def _newest(self, client: str) -> _Ticket:
+        return next(one for one in reversed(self._waiting) if one.client == client)
+
+    def _leave(self, ticket: _Ticket) -> None:
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
+        elif ticket.called.done() and not ticket.called.cancelled() and ticket.called.exception() is None:
+            self._running[ticket.client] -= 1
+            self._running += Counter()
+        self._call()
+
+    def _call(self) -> None:
+        while self._running.total() < self._limits.at_once:
+            ready = [one for one in self._waiting if self._running[one.client] < self._share]
+            if not ready:
+                return
+            first = min(ready, key=lambda one: self._running[one.client])
+            self._waiting.remove(first)
+            if not first.called.done():
+                self._running[first.client] += 1
+                first.called.set_result(None)
+
+
+def _busy() -> Busy:
+    return Busy("many queries are being answered just now; send the same one again in a few seconds")
+
+
+# ------------------------------------------------------------------------------------------- processes
+
+
+class _Log:
+    """Changes of the graph since the holder's copy was made, kept for those who have not seen them yet."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._told = told
+        self._updates: list[bytes] = []
+        self._forgotten = 0
+        self._bytes = 0
+        self.overflown = False
+
+    @property
+    def last(self) -> int:
+        """How many changes there were."""
+        return self._forgotten + len(self._updates)
+
+    def add(self, update: str) -> None:
+        """Note a change; called by the writer, in any thread."""
+        with self._lock:
+            self._updates.append(update.encode())
+            self._bytes += len(self._updates[-1])
+            if self._bytes > LOG_BYTES:
+                self.overflown = True
+                self._forget(self.last)
+        self._told()
+
+    def since(self, seen: int) -> list[bytes]:
+        """The changes after the first `seen` ones."""
+        with self._lock:
+            return self._updates[max(0, seen - self._forgotten) :]
+
+    def forget(self, seen: int) -> None:
+        """Drop the first `seen` changes: everybody has them."""
+        with self._lock:
+            self._forget(seen)
+
+    def _forget(self, seen: int) -> None:
+        gone = max(0, seen - self._forgotten)
+        self._bytes -= sum(map(len, self._updates[:gone]))
+        del self._updates[:gone]
+        self._forgotten += gone
+
+
+@dataclass(eq=False)
+class _Child:
+    """One process that answers queries, seen from the service."""
+
+    pid: int
+    channel: socket.socket
+    seen: int
+    answers: int = 0
+    buried: bool = False
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    async def follow(self, log: _Log) -> None:
+        for update in log.since(self.seen):
+            await self.send({"do": "update"}, update)
+            self.seen += 1
+
+    async def send(self, said: dict[str, Any], body: bytes = b"") -> None:
+        try:
+            await self._loop.sock_sendall(self.channel, frame(said, body))
+        except OSError as error:
+            raise EOFError from error
+
+    async def receive(self, cap: int) -> tuple[dict[str, Any], bytes]:
+        """The child's next message. One over every cap is as good as none."""
+        head_bytes, body_bytes = HEAD.unpack(await self._exactly(HEAD.size))
+        if head_bytes > cap + 1_000_000 or body_bytes > cap:
+            raise EOFError
+        head = json.loads(await self._exactly(head_bytes))
+        return head, bytes(await self._exactly(body_bytes))
+
+    async def _exactly(self, size: int) -> bytearray:
+        parts = bytearray()
+        while len(parts) < size:
+            try:
+                part = await self._loop.sock_recv(self.channel, min(size - len(parts), 1 << 20))
+            except OSError as error:
+                raise EOFError from error
+            if not part:
+                raise EOFError
+            parts += part
+        return parts
+
+    def kill(self) -> None:
+        """End the process. Its number is nobody else's until the holder has been asked how it ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.channel.close()
+
+
+class _Holder:
+    """The process that has the graph, seen from the service. Its socket is used by one thread at a time."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: _Log) -> None:
+        self.process, self.log = process, log
+        self.idle: list[_Child] = []
+        self.children: set[_Child] = set()
+        self._control = control
+        self._seen = 0
+        self._turn = threading.Lock()
+
+    @classmethod
+    def started(cls, graph: OxigraphStore, told: Callable[[], None]) -> _Holder:
+        """Start a process and give it the graph; returns when it has it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "kg.graph.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        holder = cls(process, ours, _Log(told))
+        try:
+            ours.settimeout(START_SECONDS)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "graph.nq")
+                graph.hand_over(path, holder.log.add)
+                holder._ordered({"do": "load", "path": str(path)})
+        except (OSError, _ProcessGone, KgError) as error:
+            graph.stop_telling(holder.log.add)
+            holder.end()
+            raise Busy("queries cannot be answered yet; send the same one again in a few seconds") from error
+        return holder
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    async def fork(self, limits: Limits) -> _Child:
+        """A new copy that has seen every change."""
+        pid, channel, seen = await asyncio.to_thread(self._forked, limits)
+        child = _Child(pid, channel, seen)
+        self.children.add(child)
+        return child
+
+    def _forked(self, limits: Limits) -> tuple[int, socket.socket, int]:
+        ours, theirs = socket.socketpair()
+        with self._turn, theirs:
+            self._follow()
+            said = self._ordered({"do": "fork", **asdict(limits)}, theirs)
+            ours.setblocking(False)
+            return said["pid"], ours, self._seen
+
+    def follow(self) -> None:
+        """Tell the process what has changed, and forget what everybody knows."""
+        with self._turn:
+            self._follow()
+
+    def _follow(self) -> None:
+        for update in self.log.since(self._seen):
+            self._send(frame({"do": "update"}, update))
+            self._seen += 1
+
+    def lagging(self) -> list[_Child]:
+        """Take out the idle children that are too far behind."""
+        lagging = [child for child in self.idle if self.log.last - child.seen > LAG]
+        self.idle = [child for child in self.idle if child not in lagging]
+        return lagging
+
+    def forget(self) -> None:
+        """Drop the changes that everybody has seen."""
+        self.log.forget(min([self._seen, *(child.seen for child in self.children)]))
+
+    async def gone(self, child: _Child) -> int:
+        """Which signal ended a child; ends it first if it has not."""
+        child.kill()
+        self.children.discard(child)
+        return await asyncio.to_thread(self._gone, child.pid)
+
+    def _gone(self, pid: int) -> int:
+        with self._turn:
+            return int(self._ordered({"do": "gone", "pid": pid})["signal"])
+
+    def end(self) -> None:
+        """End the process; its children end with it."""
+        self.process.kill()
+        self.process.wait()
+        self._control.close()
+        for child in self.idle:
+            child.channel.close()
+        self.idle.clear()
+
+    def _ordered(self, said: dict[str, Any], passed: socket.socket | None = None) -> dict[str, Any]:
+        order = frame(said)
+        try:
+            if passed is None:
+                self._control.sendall(order)
+            else:
+                socket.send_fds(self._control, [order[:1]], [passed.fileno()])
+                self._control.sendall(order[1:])
+            reply = receive(self._control)
+        except OSError as error:
+            raise _ProcessGone from error
+        if reply is None:
+            raise _ProcessGone
+        return reply[0]
+
+    def _send(self, order: bytes) -> None:
+        try:
+            self._control.sendall(order)
+        except OSError as error:
+            raise _ProcessGone from error

@@ -1,0 +1,1 @@
+"""The JSON interface, one module per part; docs/http.md lists its addresses."""

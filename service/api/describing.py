@@ -1,0 +1,123 @@
+"""What OpenAPI says beyond the models: the problems of a route, and record schemas made from the declaration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kg import errors
+from kg.errors import KgError
+from kg.fields import Declaration, Field, Inner, Structure, in_language
+from service.api.models import Problem
+from service.problems import MEDIA_TYPE, PROTOCOL_ROWS, ROWS, TYPES, Row
+
+COMMON = (PROTOCOL_ROWS[406][0], Row("internal-error", 500, "The service made a mistake"))
+
+
+def problems_of(*sorts: type[KgError]) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route that can meet these errors, in OpenAPI's form, each with an example."""
+    return problems_of_rows(*(ROWS[sort] for sort in sorts))
+
+
+def problems_of_rows(*rows: Row) -> dict[int | str, dict[str, Any]]:
+    """The same for rows without an error class; 406 and 500 come with every route."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for row in [*rows, *COMMON]:
+        entry = described.setdefault(row.status, {"description": row.title, "content": {MEDIA_TYPE: {"examples": {}}}})
+        content = entry["content"][MEDIA_TYPE]
+        content["schema"] = {"$ref": "#/components/schemas/Problem"}
+        content["examples"][row.name] = {"summary": row.title, "value": _example(row)}
+    return described
+
+
+DETAILS = {
+    "unusable-request": "needs.0.text: it is empty; say in a sentence or two what is needed",
+    "unreadable-input": "the body is not JSON: Expecting value at character 1",
+    "not-found": "there is no practice 'mechelen--samen'; similar: 'mechelen--samen-inburgeren'",
+    "too-large": "a request body may have 1,000,000 bytes at most",
+    "busy": "the service is busy; send the same request again in a few seconds",
+    "not-acceptable": "'/api/search' answers only as application/json",
+}
+
+
+def _example(row: Row) -> dict[str, Any]:
+    example = Problem(
+        type=TYPES + row.name,
+        title=row.title,
+        status=row.status,
+        detail=DETAILS.get(row.name, row.title),
+        instance="/api/suggestions",
+    )
+    return example.model_dump(exclude_none=True)
+
+
+COMPUTING = (
+    errors.BadRequest,
+    errors.Busy,
+    errors.TooSlow,
+    errors.ModelMissing,
+    errors.IndexMismatch,
+)
+"""What can happen wherever something is embedded and searched."""
+
+
+SCALARS: dict[str, dict[str, Any]] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "boolean": {"type": "boolean"},
+    "decimal": {"type": "string", "description": "A decimal number, as a string so that its digits stay as written."},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "year": {"type": "string", "description": "A year, such as 2016."},
+    "uri": {"type": "string", "format": "uri"},
+    "iri": {"type": "string", "format": "iri"},
+    "ref": {"type": "string"},
+    "concept": {"type": "string"},
+    "inner-ref": {"type": "string"},
+}
+
+
+def record_schemas(declared: Declaration) -> dict[str, Any]:
+    """JSON Schemas of every kind of record and of their inner nodes, by name, made from the shapes."""
+    schemas: dict[str, Any] = {}
+    for kind in declared.kinds.values():
+        named = {"kind": {"const": kind.name}, "id": {"type": "string"}, "iri": {"type": "string", "format": "iri"}}
+        schemas[schema_name(kind)] = _structure(kind, named, ["kind", "id"], schemas)
+    return schemas
+
+
+def schema_name(structure: Structure) -> str:
+    """The shape's own name, apart from those of other models: "record.Practice", "record.OutcomeClaim"."""
+    return "record." + str(structure.shape).rpartition("#")[2].removesuffix("Shape")
+
+
+def _structure(shape: Structure, named: dict[str, Any], required: list[str], schemas: dict[str, Any]) -> dict[str, Any]:
+    properties = named | {field.key: _field(field, schemas) for field in shape.fields}
+    described = in_language(shape.help, "en")
+    schema = {"type": "object", "title": in_language(shape.label, "en"), "required": required, "properties": properties}
+    return schema | ({"description": described} if described else {})
+
+
+def _field(field: Field, schemas: dict[str, Any]) -> dict[str, Any]:
+    value = {"type": "array", "items": _value(field, schemas)} if field.many else _value(field, schemas)
+    words = [in_language(field.label, "en"), in_language(field.help, "en")]
+    described = ". ".join(word.rstrip(".") for word in words if word)
+    return value | ({"description": described} if described and "$ref" not in value else {})
+
+
+def _value(field: Field, schemas: dict[str, Any]) -> dict[str, Any]:
+    if field.inner is not None:
+        return _inner(field.inner, schemas)
+    if field.type in ("text", "texts"):
+        one: dict[str, Any] = {"type": "string"}
+        wording = one if field.type == "text" else {"type": "array", "items": one}
+        return {"type": "object", "additionalProperties": wording, "description": "Wordings by language tag."}
+    if field.choices:
+        return {"type": "string", "enum": sorted(field.choices)}
+    return dict(SCALARS[field.type])
+
+
+def _inner(inner: Inner, schemas: dict[str, Any]) -> dict[str, Any]:
+    name = schema_name(inner)
+    if name not in schemas:
+        schemas[name] = _structure(inner, {"id": {"type": "string"}}, ["id"], schemas)
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,44 @@
+"""The whole published dataset as one packed file, with its SHA-256."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from kg.descriptions import DUMP_FORMS
+from kg.errors import NotFound, quoted
+from service.api.linked_data import VOID
+from service.representations import cache_headers, is_fresh, link, not_modified
+
+router = APIRouter()
+
+NAMES = {f"latest.{form}.gz": form for form in DUMP_FORMS}
+
+
+@router.get("/dumps/{name}")
+def dump(request: Request, name: str) -> Response:
+    """The newest dump in one form, or its checksum as `sha256sum --check` reads it.
+
+    The file bears the revision in the name that it is saved under; Repr-Digest has its SHA-256 too, so that
+    file and checksum fit even while the records change.
+    """
+    file = name.removesuffix(".sha256")
+    if file not in NAMES:
+        raise NotFound(f"there is no dump {quoted(name)}; there are {', '.join(NAMES)}, each with .sha256")
+    dumps, form = request.app.state.publication.dumps, NAMES[file]
+    links = [link(VOID, "describedby")]
+    headers = cache_headers(f"{dumps.tag()}-{name}", links=links)
+    if is_fresh(request, headers):
+        return not_modified(headers)
+    with request.app.state.turns.one():
+        made = dumps.whole(form)
+    headers = cache_headers(f"{made.tag}-{name}", links=links) | {"X-Revision": str(made.revision)}
+    if name != file:
+        made.file.close()
+        return Response(f"{made.sha256}  {made.name}\n", 200, headers, "text/plain")
+    headers |= {
+        "Content-Length": str(made.size_bytes),
+        "Content-Disposition": f'attachment; filename="{made.name}"',
+        "Repr-Digest": made.digest,
+    }
+    return StreamingResponse(made.chunks(), 200, headers, "application/gzip")

@@ -1,0 +1,293 @@
+"""Bodies of requests and answers. Requests are read strictly; what answers hold is promised in OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from service.api.values import (
+    LISTED_LIMIT,
+    NEEDS_LIMIT,
+    Country,
+    Day,
+    Language,
+    Name,
+    NeedText,
+    Population,
+    Reference,
+    Theme,
+)
+
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Level = Literal["none", "starting", "some", "solid", "leading"]
+Factor = Annotated[str, Field(pattern="^[a-z][a-z_]{0,39}$")]
+
+
+class Given(BaseModel):
+    """A part of a request: a number is no text, and a misspelt field is refused, not passed over."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Need(Given):
+    """One thing that the mentee city wants to be able to do."""
+
+    text: NeedText
+    language: Language | None = Field(
+        default=None, description="Language of the text, where you know it; recognised otherwise."
+    )
+    themes: list[Theme] = Field(
+        default_factory=list, max_length=LISTED_LIMIT, description="Themes the need is about; found otherwise."
+    )
+    weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
+        default=1.0, description="How much this need counts beside the others."
+    )
+
+
+class MenteeProfile(Given):
+    """A mentee city that is not on record, as far as it is known."""
+
+    name: Name | None = None
+    country: Country | None = None
+    population: Annotated[Population, Field(ge=1)] | None = None
+    languages: list[Language] = Field(default_factory=list, max_length=20, description="Working languages.")
+    experience: dict[Theme, Level] = Field(
+        default_factory=dict, max_length=LISTED_LIMIT, description="Own experience by theme, as declared by the city."
+    )
+
+
+class Mentee(Given):
+    """Who asks: a city on record, or a profile."""
+
+    city: Reference | None = None
+    profile: MenteeProfile | None = None
+
+
+def one_of_both(mentee: Mentee) -> Mentee:
+    """The mentee, if it is given in exactly one of the two ways."""
+    if (mentee.city is None) == (mentee.profile is None):
+        raise PydanticCustomError(
+            "mentee_form",
+            'give either the city on record ({{"city": "jelgava"}}) or a profile, not both and not neither',
+        )
+    return mentee
+
+
+class Filters(Given):
+    """Hard limits. Most are better left to the weights: a filter on size would have refused every real pair."""
+
+    countries: list[Country] = Field(default_factory=list, max_length=LISTED_LIMIT)
+    themes: list[Theme] = Field(
+        default_factory=list, max_length=LISTED_LIMIT, description="Themes; narrower ones are included."
+    )
+    languages: list[Language] = Field(
+        default_factory=list, max_length=LISTED_LIMIT, description="Languages of practice records."
+    )
+    population_min: Population | None = None
+    population_max: Population | None = None
+    exclude_cities: list[Reference] = Field(default_factory=list, max_length=LISTED_LIMIT)
+
+
+class SuggestionRequest(Given):
+    """What is needed, by whom, and what counts."""
+
+    needs: list[Need] = Field(min_length=1, max_length=NEEDS_LIMIT)
+    mentee: Annotated[Mentee, AfterValidator(one_of_both)] | None = None
+    filters: Filters = Field(default_factory=Filters)
+    weights: dict[Factor, Weight] = Field(
+        default_factory=dict, max_length=50, description="How much each factor counts; the profile's own otherwise."
+    )
+    limit: Annotated[int, Field(ge=1, le=50)] = 5
+    as_of: Day | None = Field(default=None, description="The day from which ages are counted; today otherwise.")
+
+    def plain(self) -> dict[str, Any]:
+        """What was given, as plain JSON for the catalogue."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True) | {"limit": self.limit}
+
+
+class Answered(BaseModel):
+    """A part of an answer. Later versions may add fields; those described here stay."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class CityName(Answered):
+    id: str
+    label: str
+    country: str | None = Field(default=None, description="ISO 3166 code; null where it is not on record.")
+    country_label: str | None = None
+
+
+class Passage(Answered):
+    """The part of a practice's record that comes closest to the need, in its own words."""
+
+    text: str
+    language: str = Field(description="BCP 47 tag of the text.")
+    part: str = Field(description="Where it stands in the record: summary, problem, action, outcomes or lessons.")
+
+
+class CitedPractice(Answered):
+    id: str
+    title: str
+    passage: Passage | None
+    need: int = Field(description="Which need it answers, counted from 0 in the order of the request.")
+    tie: str | None = Field(description="own, partner or located: how far the practice is the city's.")
+    similarity: float = Field(description="How close its passage is to the need, in [0, 1], no unit.")
+
+
+class Reason(Answered):
+    """One factor of the rank. Contributions add up to what the order is made of."""
+
+    factor: str
+    label: str
+    weight: float
+    known: bool = Field(description="False when the facts are missing; a missing fact never counts against a city.")
+    value: float | None = Field(description="In [0, 1]; null when not known.")
+    contribution: float | None
+    stance: Literal["for", "against", "neutral", "unknown"]
+    text: str = Field(description="The reason in a sentence, in the language of the answer.")
+
+
+class Unknown(Answered):
+    """A missing fact, and whom to ask for it."""
+
+    factor: str
+    whom: str = Field(description="mentee, mentor or association.")
+    text: str
+    ask: str
+
+
+class Caution(Answered):
+    """Something to keep in mind, or to look at before the first call."""
+
+    code: str
+    text: str
+    practices: list[str] = Field(description="Identifiers of the practices it is about, if it is about some.")
+
+
+class Suggestion(Answered):
+    rank: int
+    band: Literal["strong", "good", "possible", "weak"] = Field(description="There are no percentages.")
+    band_label: str = Field(description="The band in words, in the language of the answer.")
+    utility: float = Field(description="What the order is made of, in [0, 1]; show rank and band to people.")
+    coverage: float = Field(description="Weight of the factors that are known, of the weight of all, in [0, 1].")
+    city: CityName
+    practices: list[CitedPractice]
+    reasons: list[Reason]
+    unknowns: list[Unknown]
+    cautions: list[Caution]
+
+
+class NeedTheme(Answered):
+    """A theme that was recognised in a need."""
+
+    id: str
+    label: str
+    strength: float
+    words: list[str] = Field(description="The words of the need that led there.")
+
+
+class ReadNeed(Answered):
+    """How a need was understood."""
+
+    text: str
+    language: str
+    language_certain: bool
+    themes: list[NeedTheme]
+
+
+class ProfileName(Answered):
+    """The constants that ranked, and which weights the request changed."""
+
+    name: str
+    version: str
+    changed: list[str]
+
+
+class Suggestions(Answered):
+    suggestions: list[Suggestion]
+    needs: list[ReadNeed]
+    revision: int = Field(description="Number of the ledger's row up to which records were seen.")
+    model: str = Field(description="Identity of the embedding model.")
+    profile: ProfileName
+    mentee: CityName | None
+    as_of: str = Field(description="The day from which ages were counted.")
+    role_limits: str = Field(description="What mentors do and what they do not.")
+
+
+class Named(Answered):
+    """A theme, with its words."""
+
+    id: str
+    label: str
+
+
+class FoundPractice(Answered):
+    id: str
+    title: str
+    city: CityName | None
+    themes: list[Named]
+    evidence: list[str]
+    passage: Passage
+    similarity: float = Field(description="In [0, 1], no unit: for ordering, not a share of anything.")
+
+
+class FacetValue(Answered):
+    value: str
+    label: str
+    count: int
+
+
+class FoundPractices(Answered):
+    """Practices by similarity, with counts for narrowing down."""
+
+    results: list[FoundPractice]
+    facets: dict[str, list[FacetValue]] = Field(description="Counts of all practices that the filters let in.")
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+    language: str = Field(description="Language that the text was read as.")
+    revision: int
+
+
+class SimilarPractices(Answered):
+    """Practices by similarity to one of them."""
+
+    results: list[FoundPractice]
+    practice: str
+
+
+class Listed(Answered):
+    id: str
+    label: str
+
+
+class Listing(Answered):
+    """Records of one kind, by identifier."""
+
+    results: list[Listed]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+    total: int
+
+
+class Health(Answered):
+    status: Literal["ok"]
+
+
+class FaultEntry(BaseModel):
+    field: str = Field(description="Dotted place of the fault; empty for the whole.")
+    message: str
+    severity: Literal["violation", "warning", "info"]
+    value: str | None = None
+
+
+class Problem(BaseModel):
+    """An error, RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="What was wrong, where, and what would be right.")
+    instance: str
+    problems: list[FaultEntry] | None = None
+    replaced_by: str | None = None

@@ -1,0 +1,374 @@
+"""The SPARQL 1.1 Protocol: queries by link, form or body; answers in the format asked for.
+
+https://www.w3.org/TR/sparql11-protocol/. Nothing of a query is read here: text and dataset go to
+`kg.graph.queries`, the engine's bytes come back. Where its rules leave room: a problem document says what was
+wrong, `?format=` wins over Accept for links, and updates are refused with 403, not ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from kg import errors
+from kg.errors import BadQuery, Busy, RefusedQuery, quoted
+from kg.graph.guard import Hit, Search
+from kg.graph.queries import GRAPHS, TABLES, Answer, Limits, NoFormat, QueryService, Question
+from service.api.describing import problems_of
+from service.api.sparql_description import description, written
+from service.negotiation import most_wanted
+from service.pages import sparql as pages
+from service.problems import PROTOCOL_ROWS, Refusal
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from kg.catalogue import Catalogue
+
+router = APIRouter(tags=["sparql"])
+
+FORM = "application/x-www-form-urlencoded"
+QUERY = "application/sparql-query"
+UPDATE = "application/sparql-update"
+HTML = "text/html"
+
+NAMES = {
+    "json": "application/sparql-results+json",
+    "xml": "application/sparql-results+xml",
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "turtle": "text/turtle",
+    "ntriples": "application/n-triples",
+    "jsonld": "application/ld+json",
+    "rdfxml": "application/rdf+xml",
+    "trig": "application/trig",
+    "nquads": "application/n-quads",
+}
+"""Values of `?format=`."""
+
+ALSO = {"application/json": NAMES["json"], "application/xml": NAMES["xml"], "text/xml": NAMES["xml"]}
+"""Wider names that clients of the protocol ask for; answered with the results' own media type."""
+
+CHUNK_BYTES = 1 << 16
+READING_SECONDS = 30.0
+"""How long a client may take to read a chunk before its answer is given up."""
+UNREAD_ANSWERS = 10
+"""How many answers of the largest size may wait in memory for slow readers before queries are put off."""
+PRACTICES_PER_CITY = 4
+"""Practices looked at per city wanted, when cities are searched for."""
+
+TEXTUAL = ("text/",)
+
+PARAMETERS: list[dict[str, Any]] = [
+    {"name": "query", "in": "query", "schema": {"type": "string"}, "description": "A SPARQL 1.1 query."},
+    {
+        "name": "default-graph-uri",
+        "in": "query",
+        "schema": {"type": "array", "items": {"type": "string", "format": "iri"}},
+        "description": "Graphs that together are the default graph; wins over FROM.",
+    },
+    {
+        "name": "named-graph-uri",
+        "in": "query",
+        "schema": {"type": "array", "items": {"type": "string", "format": "iri"}},
+        "description": "Graphs that GRAPH can name; wins over FROM NAMED.",
+    },
+    {
+        "name": "format",
+        "in": "query",
+        "schema": {"type": "string", "enum": list(NAMES)},
+        "description": "The format of the answer, for links; wins over Accept.",
+    },
+]
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "SELECT and ASK as a table, CONSTRUCT and DESCRIBE as RDF.",
+        "content": {media_type: {"schema": {"type": "string"}} for media_type in (*TABLES, *GRAPHS)},
+    },
+    **problems_of(errors.BadQuery, errors.RefusedQuery, errors.TooLarge, errors.Busy, errors.TooSlow),
+}
+
+
+@asynccontextmanager
+async def answering(app: FastAPI, catalogue: Catalogue, settings: Settings) -> AsyncIterator[None]:
+    """Have the app answer queries over a catalogue while the block runs."""
+    limits = Limits(
+        at_once=settings.sparql_at_once,
+        waiting=settings.sparql_waiting,
+        wait_seconds=settings.sparql_wait_seconds,
+        deadline_seconds=settings.sparql_deadline_seconds,
+        query_bytes=settings.sparql_query_bytes,
+        rows=settings.sparql_rows,
+        answer_bytes=settings.sparql_answer_bytes,
+        memory_bytes=settings.sparql_memory_bytes,
+    )
+
+    def search(asked: Search) -> list[Hit]:
+        with app.state.turns.one():
+            return _hits(catalogue, asked)
+
+    async with QueryService(catalogue.graph, search, limits) as queries:
+        app.state.queries = queries
+        app.state.outbox = _Outbox(UNREAD_ANSWERS * limits.answer_bytes)
+        queries.start_soon()
+        yield
+
+
+def _hits(catalogue: Catalogue, asked: Search) -> list[Hit]:
+    """Practices, or the cities whose own practices come closest, each with the passage that says so."""
+    from kg.search.view import NeedText
+
+    need = NeedText(asked.text, language=asked.language)
+    by_city = asked.of == "city"
+    found = catalogue.search.find(need, limit=asked.limit * (PRACTICES_PER_CITY if by_city else 1))
+    hits: dict[str, Hit] = {}
+    for one in found:
+        iri = f"{catalogue.base}id/{asked.of}/{one.city if by_city else one.practice}"
+        hits.setdefault(iri, Hit(iri, one.similarity, one.passage.text, one.passage.language))
+    return list(hits.values())[: asked.limit]
+
+
+# ------------------------------------------------------------------------------------------ three ways in
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request says, whichever way it came."""
+
+    query: str | None
+    default_graphs: tuple[str, ...] | None
+    named_graphs: tuple[str, ...] | None
+    format: str | None
+
+
+@router.get(
+    "/sparql",
+    summary="Ask with SPARQL, by a link",
+    response_class=Response,
+    responses=ANSWERS,
+    openapi_extra={"parameters": PARAMETERS},
+)
+async def ask_by_link(request: Request) -> Response:
+    """The answer to a query; without one, what the endpoint is: RDF for programs, a page to write queries on for people.
+
+    A query reads everything that is published: without FROM the default graph is the union of all records.
+    """
+    asked = _read(_parameters(request.scope["query_string"]))
+    accept = request.headers.get("accept")
+    wanted = most_wanted(accept, (*TABLES, *ALSO, *GRAPHS), only_by_name=(HTML,))
+    if wanted == HTML and asked.format is None:
+        return await _page(request, asked)
+    if asked.query is None and asked.default_graphs is None and asked.named_graphs is None:
+        return _described(request, asked)
+    return await _answered(request, asked)
+
+
+@router.post(
+    "/sparql",
+    summary="Ask with SPARQL, by a form or the query itself",
+    response_class=Response,
+    responses=ANSWERS | problems_of(),
+)
+async def ask_by_body(request: Request) -> Response:
+    """The same for a query sent as `application/sparql-query`, or as `query=` in a form."""
+    media_type, charset = _content_type(request)
+    in_address = _parameters(request.scope["query_string"])
+    if media_type == UPDATE:
+        raise RefusedQuery("updates are refused: queries here change nothing")
+    if media_type not in (FORM, QUERY) or charset not in ("", "utf-8", "utf8"):
+        detail = (
+            f"{quoted(request.headers.get('content-type', ''))} cannot be read here; send {QUERY} or {FORM}, in UTF-8"
+        )
+        return Refusal(PROTOCOL_ROWS[415][0], detail).response(request)
+    body = await request.body()
+    if media_type == FORM:
+        refused = sorted({name for name, _ in in_address} & {"query", "default-graph-uri", "named-graph-uri"})
+        if refused:
+            raise BadQuery(f"{' and '.join(refused)} stood in the address; with a form all of it goes into the form")
+        return await _answered(request, _read(_parameters(body)))
+    if any(name == "query" for name, _ in in_address):
+        raise BadQuery("there are two queries, one in the address and one in the body; send one")
+    return await _answered(request, _read([*in_address, ("query", _text(body, "the body"))]))
+
+
+@router.options("/sparql", include_in_schema=False)
+async def options() -> Response:
+    """What may be done here."""
+    return Response(None, 204, {"Allow": "GET, HEAD, OPTIONS, POST", "Accept-Post": f"{QUERY}, {FORM}"})
+
+
+def _content_type(request: Request) -> tuple[str, str]:
+    """Media type and charset of the body, in lower case, "" where not given."""
+    media_type, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    charset = next((one.partition("=")[2].strip('"') for one in parameters if one.startswith("charset=")), "")
+    return media_type, charset
+
+
+def _text(raw: bytes, place: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadQuery(f"{place} is not UTF-8: byte {error.start + 1} fits no character") from error
+
+
+def _parameters(raw: bytes) -> list[tuple[str, str]]:
+    """Name and value pairs of an address or form, decoded once."""
+    try:
+        return parse_qsl(_text(raw, "the request"), keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except ValueError as error:
+        raise BadQuery("a parameter is not UTF-8, percent-encoded, or there are more than 1,000 of them") from error
+
+
+def _read(parameters: Iterable[tuple[str, str]]) -> _Asked:
+    """Sort the parameters by meaning; those that the protocol does not know are ignored, as it says."""
+    values: dict[str, list[str]] = {}
+    for name, value in parameters:
+        values.setdefault(name, []).append(value)
+    if "update" in values:
+        raise RefusedQuery("updates are refused: queries here change nothing")
+    for name in ("query", "format"):
+        if len(values.get(name, ())) > 1:
+            raise BadQuery(f"{name} is given {len(values[name])} times; give it once")
+    format = values.get("format", [None])[0]
+    if format is not None and format not in NAMES:
+        raise BadQuery(f"there is no format {quoted(format)}; there are {', '.join(NAMES)}")
+    default, named = (values.get(f"{sort}-graph-uri") for sort in ("default", "named"))
+    query = values.get("query", [None])[0]
+    return _Asked(query, None if default is None else tuple(default), None if named is None else tuple(named), format)
+
+
+# ------------------------------------------------------------------------------------------ answers
+
+
+async def _answered(request: Request, asked: _Asked) -> Response:
+    if asked.query is None:
+        raise BadQuery("there is no query; send it as the parameter 'query' or as a body of type " + QUERY)
+    table, graph = _formats(request, asked)
+    try:
+        answer = await _ask(request, asked, table, graph)
+    except NoFormat as error:
+        offered = TABLES if error.form == "table" else GRAPHS
+        raise HTTPException(406, _listed(offered)) from error
+    return _Slowly(answer, request.app.state.outbox, _headers(answer.media_type, asked.format))
+
+
+def _formats(request: Request, asked: _Asked) -> tuple[str | None, str | None]:
+    """The media types for a table and for RDF, None where the client takes none; 406 when it takes neither."""
+    if asked.format is not None:
+        named = NAMES[asked.format]
+        return (named, None) if named in TABLES else (None, named)
+    accept = request.headers.get("accept")
+    table, graph = most_wanted(accept, (*TABLES, *ALSO)), most_wanted(accept, tuple(GRAPHS))
+    if table is None and graph is None:
+        raise HTTPException(406, _listed([*TABLES, *GRAPHS]))
+    return ALSO.get(table or "", table), graph
+
+
+def _listed(media_types: Iterable[str]) -> str:
+    return " or ".join(media_types)
+
+
+def _headers(media_type: str, format: str | None) -> dict[str, str]:
+    charset = "; charset=utf-8" if media_type.startswith(TEXTUAL) else ""
+    headers = {"Content-Type": media_type + charset, "Vary": "Accept"}
+    if format is not None:
+        headers["Content-Disposition"] = f'attachment; filename="answer.{format}"'
+    return headers
+
+
+async def _ask(request: Request, asked: _Asked, table: str | None, graph: str | None) -> Answer:
+    """Ask in the client's name, and stop when it goes away."""
+    if request.app.state.outbox.is_full():
+        raise Busy("too many answers are still being read; send the same query again in a few seconds")
+    question = Question(asked.query or "", table, graph, asked.default_graphs, asked.named_graphs)
+    client = request.client.host if request.client else ""
+    asking = asyncio.ensure_future(request.app.state.queries.ask(question, client=client))
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait([asking, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise Busy("the client went away")
+        answer: Answer = asking.result()
+        return answer
+    finally:
+        for task in (asking, leaving):
+            task.cancel()
+        await asyncio.gather(asking, leaving, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    """Return when the client has closed its connection; for a request whose body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class _Outbox:
+    """Counts the bytes of answers that clients have not read yet."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
+
+    def is_full(self) -> bool:
+        return self._bytes >= self._limit_bytes
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        self._bytes += size
+        try:
+            yield
+        finally:
+            self._bytes -= size
+
+
+class _Slowly(Response):
+    """An answer in chunks, given up when its reader takes none for a while."""
+
+    def __init__(self, answer: Answer, outbox: _Outbox, headers: Mapping[str, str]) -> None:
+        super().__init__(answer.body, 200, headers)
+        self._outbox = outbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._outbox.holding(len(self.body)):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            try:
+                for begin in range(0, len(self.body), CHUNK_BYTES):
+                    chunk = bytes(self.body[begin : begin + CHUNK_BYTES])
+                    async with asyncio.timeout(READING_SECONDS):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except TimeoutError:
+                return
+            await send({"type": "http.response.body", "body": b""})
+
+
+# ------------------------------------------------------------------------------------------ without a query
+
+
+def _described(request: Request, asked: _Asked) -> Response:
+    media_type = NAMES[asked.format] if asked.format else most_wanted(request.headers.get("accept"), tuple(GRAPHS))
+    if media_type not in GRAPHS:
+        raise HTTPException(406, _listed([*GRAPHS, HTML]))
+    endpoint = str(request.url.replace(query=""))
+    graph = description(endpoint, request.app.state.catalogue.base)
+    return Response(written(graph, media_type), headers=_headers(media_type, asked.format))
+
+
+async def _page(request: Request, asked: _Asked) -> Response:
+    """The query page, with the answer under the form where there is a query."""
+    asking = pages.Asking.of(request, asked.query, asked.default_graphs, asked.named_graphs)
+    if asked.query is None:
+        return asking.response(request)
+    try:
+        answer = await _ask(request, asked, NAMES["json"], NAMES["turtle"])
+    except errors.KgError as error:
+        return asking.response(request, fault=error)
+    return await asyncio.to_thread(asking.response, request, answer)

@@ -1,0 +1,488 @@
+"""The command line: `mentorgraph init | load | check | suggest | similar | export | reindex | verify | model | evaluate | serve`.
+
+Tables and texts go to standard output, progress and errors to standard error; `--json` prints one JSON document
+in place of tables. What a person can get wrong is told in one line. Exit codes, for scripts:
+
+    0    done; nothing is wrong
+    1    refused, or a problem was found
+    2    the command was used wrongly
+    3    another process owns the data folder
+    4    no data folder, or no model; the message names the command that makes one
+    5    a mistake of the program itself
+    130  stopped by Ctrl-C
+
+Only light modules are imported here; each command loads what it needs, so that `--help` comes at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from kg.catalogue import Catalogue
+    from service.remote import RunningService
+    from service.settings import Settings
+
+DONE, REFUSED, WRONG_USAGE, IN_USE, NOT_READY, OWN_MISTAKE = 0, 1, 2, 3, 4, 5
+
+T = TypeVar("T")
+Method = Literal["fused", "dense", "bm25"]
+
+app = typer.Typer(
+    name="mentorgraph",
+    help="Suggests mentor cities for a city's needs, from what cities have done, with reasons.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+model_app = typer.Typer(help="Embedding models: prepare one before it is used.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data folder; MENTORGRAPH_DATA, else ./data.", show_default=False, metavar="FOLDER"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=50, help="How many at most.")]
+
+
+state = {"debug": False}
+"""What `--debug` before the command sets."""
+
+
+class Refused(Exception):
+    """Something that a person can mend; the message says how. `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose, for a bug report.")] = False,
+) -> None:
+    """Options that stand before the command."""
+    state["debug"] = debug
+
+
+@app.command()
+def init(
+    data: Data = None,
+    start_data: Annotated[
+        bool,
+        typer.Option("--start-data", help="Load the practices, cities and mentorships that come with mentorgraph."),
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option(help="Base of the addresses of records, such as https://example.org/; fixed for good.")
+    ] = None,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Do nothing where there is a ledger already.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data folder: an empty ledger, the bundled model prepared and, if wanted, the starting data."""
+    from kg.folder import DataFolder
+    from kg.search.embedding import current_model, prepare_model
+
+    chosen = settings(data=data, base=base)
+    if if_missing and is_complete(chosen):
+        return
+    from service.printing import print_json, progress_bar, progress_steps
+
+    folder = DataFolder.create(chosen.data)
+    if current_model(folder.models) is None:
+        with progress_steps("Preparing the model") as step:
+            prepare_model(models_folder=folder.models, progress=step)
+    with progress_bar() as progress, started(chosen, start_data, progress) as catalogue:
+        progress("indexing", 0, catalogue.status()["records"].get("practice", 0))
+        _ = catalogue.search
+        status = catalogue.status()
+    if as_json:
+        print_json(status)
+    else:
+        records = ", ".join(f"{count} {kind}" for kind, count in status["records"].items() if count)
+        print(f"{chosen.data} is ready: {records or 'no records yet'}.")
+
+
+@app.command()
+def load(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="JSON, JSON lines or RDF files.")],
+    data: Data = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count; write nothing.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Keep the records as drafts; publish nothing.")] = False,
+    author: Annotated[str, typer.Option(help="Account that the ledger names for the change.")] = "command line",
+    as_json: AsJson = False,
+) -> None:
+    """Add or replace records from files. All problems are listed; a record that breaks rules is not written."""
+    from service.printing import print_json, print_table, progress_bar
+
+    with opened(data) as catalogue, progress_bar() as progress:
+        report = catalogue.load(files, dry_run=dry_run, publish=not draft, author=author, progress=progress)
+    told = report.as_json()
+    if as_json:
+        print_json(told)
+    else:
+        for refused in told["refused"]:
+            for problem in refused["problems"]:
+                place = (refused["place"], problem["field"], problem["message"])
+                print(": ".join(part for part in place if part))
+        for line in told["ignored"]:
+            print(f"ignored: {line}")
+        counts = (told["new"], told["changed"], told["unchanged"], len(told["refused"]))
+        print_table(["new", "changed", "unchanged", "refused"], [counts])
+        if told["refused"]:
+            print("Nothing was written: a load is all or nothing.")
+    raise typer.Exit(REFUSED if told["refused"] else DONE)
+
+
+@app.command()
+def check(data: Data = None, as_json: AsJson = False) -> None:
+    """Compare ledger, graph and search index record by record; exit code 1 where they differ."""
+    from service.printing import print_json, progress_bar
+
+    with opened(data) as catalogue, progress_bar() as progress:
+        differences = catalogue.check(progress)
+    if as_json:
+        print_json({"ok": not differences, "differences": differences})
+    else:
+        for line in differences or ["Ledger, graph and search index agree."]:
+            print(line)
+    raise typer.Exit(REFUSED if differences else DONE)
+
+
+@app.command()
+def suggest(
+    needs: Annotated[list[str], typer.Argument(metavar="NEED...", help="What the city needs, in any language.")],
+    mentee: Annotated[str | None, typer.Option(help="The city that asks, such as jelgava.")] = None,
+    limit: Limit = 5,
+    country: Annotated[list[str] | None, typer.Option(help="Only mentors of this country (BE); repeatable.")] = None,
+    theme: Annotated[list[str] | None, typer.Option(help="Only practices on this theme; repeatable.")] = None,
+    weight: Annotated[list[str] | None, typer.Option(help="How much a factor counts (language=2); repeatable.")] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="Language of the reasons: en or fr; the need's if it is one.")
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suggest mentor cities for one or more needs, with their practices, passages and reasons."""
+    from service.printing import print_json, print_suggestions
+
+    request = suggestion_request(needs, mentee, limit, country, theme, weight)
+    language = answer_language(lang, needs[0])
+    answer = read(data, lambda source: source.suggest_mentors(request, language=language))
+    if as_json:
+        print_json(answer)
+    else:
+        print_suggestions(answer, language)
+
+
+@app.command()
+def similar(
+    id: Annotated[str, typer.Argument(help="A practice, such as mechelen--samen-inburgeren.")],
+    limit: Limit = 10,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the practices that are most like one of them."""
+    from service.printing import print_json, print_table
+
+    found = read(data, lambda source: source.similar_practices(id, limit=limit))
+    if as_json:
+        print_json(found)
+    else:
+        rows = [(one["title"], one["city"]["label"], one["similarity"], one["id"]) for one in found["results"]]
+        print_table(["practice", "city", "similarity", "identifier"], rows)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write; the ending tells the format: .jsonl, .nq or .trig.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write everything that is published to one file. It appears whole or not at all."""
+    from service.printing import print_json
+
+    records = read(data, lambda source: source.export(file))
+    if as_json:
+        print_json({"file": str(file), "records": records, "bytes": file.stat().st_size})
+    else:
+        print(f"{file}: {records} records.")
+
+
+@app.command()
+def reindex(data: Data = None, as_json: AsJson = False) -> None:
+    """Build graph and search index anew from the ledger, as after a change of model."""
+    from service.printing import print_json, progress_bar
+
+    with opened(data) as catalogue:
+        with progress_bar() as progress:
+            catalogue.reindex(progress)
+        status = catalogue.status()
+    if as_json:
+        print_json(status)
+    else:
+        print(f"Indexed up to revision {status['revision']}.")
+
+
+@app.command()
+def verify(data: Data = None, as_json: AsJson = False) -> None:
+    """Recompute the ledger's chain of hashes; exit code 1, with the first row that differs, where it is broken."""
+    from service.printing import print_json
+
+    with opened(data) as catalogue:
+        rows = catalogue.verify()
+    if as_json:
+        print_json({"ok": True, "rows": rows})
+    else:
+        print(f"The ledger is whole: {rows} rows verified.")
+
+
+@model_app.command()
+def prepare(
+    name: Annotated[
+        str,
+        typer.Argument(help="The bundled model, a folder with a sentence-transformers model, or a name on the hub."),
+    ] = "all-MiniLM-L6-v2",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prepare an embedding model and make it the current one. Stop the service first; afterwards run reindex."""
+    from kg.search.embedding import prepare_model
+    from service.printing import print_json, progress_steps
+
+    with progress_steps("Preparing the model") as progress:
+        prepared = prepare_model(name, settings(data=data).data / "models", progress=progress)
+    facts = {"name": prepared.name, "identity": prepared.identity, "dimension": prepared.dimension}
+    if as_json:
+        print_json(facts)
+    else:
+        print(f"{prepared.name} is ready ({prepared.dimension} dimensions). Now run: mentorgraph reindex")
+
+
+@app.command()
+def evaluate(
+    corpus: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Practices, one JSON object a line.")],
+    queries: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Queries with the answers expected.")],
+    method: Annotated[Method, typer.Option(help="All signals fused, or one alone.")] = "fused",
+    vocabulary: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="A SKOS thesaurus that bridges languages; repeatable."),
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure search on questions with known answers: nDCG@10, MRR@10, recall@10, by type and on average."""
+    from kg.evaluation import evaluate as measure
+    from kg.search.embedding import load_embedder
+    from kg.search.thesaurus import Thesaurus
+    from ontology import path as shipped
+    from service.printing import print_json, print_measures, progress_bar
+
+    embedder = load_embedder(settings(data=data).data / "models")
+    bridges = [Thesaurus.from_skos(file) for file in (shipped("themes.ttl"), *(vocabulary or []))]
+    with progress_bar() as progress:
+        measured = measure(corpus, queries, embedder=embedder, method=method, vocabularies=bridges, progress=progress)
+    if as_json:
+        print_json(measured)
+    else:
+        print_measures(measured)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; MENTORGRAPH_HOST, else 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="MENTORGRAPH_PORT, else 8000.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the service: the first page, the JSON interface and its documentation."""
+    from service.serving import PortTaken, listen, run
+
+    chosen = settings(data=data, host=host, port=port)
+    try:
+        socket, url = listen(chosen.host, chosen.port)
+    except PortTaken as error:
+        raise Refused(str(error)) from error
+    signal.signal(signal.SIGTERM, _stop)
+    with socket, opened(data, url=url) as catalogue:
+        run(chosen, catalogue, socket, lambda: _announce(url, as_json))
+
+
+def _announce(url: str, as_json: bool) -> None:
+    print(f'{{"url": "{url}"}}' if as_json else f"mentorgraph listens on {url} (Ctrl-C stops it)", flush=True)
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM is how a service is stopped: the folder is closed on the way out, and nothing is wrong."""
+    raise SystemExit(DONE)
+
+
+def ledger_rows(chosen: Settings) -> int | None:
+    """How many rows the ledger has; None where there is none to be opened."""
+    from kg.errors import DataFolderUnusable
+    from kg.folder import DataFolder
+    from kg.ledger import Ledger
+
+    try:
+        with Ledger.open(chosen.ledger or f"sqlite:///{DataFolder(chosen.data).ledger}") as ledger:
+            return ledger.last_number()
+    except DataFolderUnusable:
+        return None
+
+
+def is_complete(chosen: Settings) -> bool:
+    """Whether an earlier `init` came to its end, told from what lies in the folder so that a second start is quick.
+
+    The search index is made last, when the first records are in the ledger.
+    """
+    from kg.folder import DataFolder
+    from kg.search.embedding import current_model
+
+    folder = DataFolder(chosen.data)
+    return folder.search.exists() and current_model(folder.models) is not None
+
+
+@contextmanager
+def started(chosen: Settings, start_data: bool, progress: Callable[[str, int, int], None]) -> Iterator[Catalogue]:
+    """A new catalogue or, where an `init` was interrupted before the first record, that one, filled now."""
+    from kg.catalogue import START_FILES, Catalogue
+    from ontology import path as shipped
+
+    if ledger_rows(chosen) != 0:
+        with Catalogue.create(
+            chosen.data, base=chosen.base, ledger_url=chosen.ledger, start_data=start_data, progress=progress
+        ) as catalogue:
+            yield catalogue
+        return
+    with opened(chosen.data) as catalogue:
+        names = START_FILES if start_data else START_FILES[:1]
+        catalogue.load([shipped(name) for name in names], author="start data", progress=progress)
+        yield catalogue
+
+
+def settings(**given: Any) -> Settings:
+    """The settings: options of the command, then the environment, then defaults."""
+    from pydantic import ValidationError
+
+    from service.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"MENTORGRAPH_{str(fault['loc'][0]).upper()}"
+        raise Refused(f"{name} {fault['input']!r}: {fault['msg']}", WRONG_USAGE) from error
+
+
+@contextmanager
+def opened(data: Path | None, url: str | None = None) -> Iterator[Catalogue]:
+    """The catalogue of the data folder, owned for the time of the command."""
+    from kg.catalogue import Catalogue
+
+    chosen = settings(data=data)
+    with Catalogue.open(chosen.data, ledger_url=chosen.ledger, url=url) as catalogue:
+        yield catalogue
+
+
+def read(data: Path | None, question: Callable[[Catalogue | RunningService], T]) -> T:
+    """Ask the data folder or, where a running service owns it, that service.
+
+    The owner is looked up first: asking a service needs none of the modules that open a folder.
+    """
+    from kg.folder import DataFolder
+    from service.remote import RunningService
+
+    owner = DataFolder.open(settings(data=data).data).owner()
+    if owner is not None and owner.url is not None:
+        return question(RunningService(owner.url))
+    with opened(data) as catalogue:
+        return question(catalogue)
+
+
+def suggestion_request(
+    needs: list[str],
+    mentee: str | None,
+    limit: int,
+    countries: list[str] | None,
+    themes: list[str] | None,
+    weights: list[str] | None,
+) -> dict[str, Any]:
+    """The request as the catalogue reads it, held to the same limits as over HTTP."""
+    from pydantic import ValidationError
+
+    from service.api.models import SuggestionRequest
+    from service.problems import refusal_of_validation
+
+    wanted: dict[str, Any] = {"needs": [{"text": need} for need in needs], "limit": limit}
+    if mentee:
+        wanted["mentee"] = {"city": mentee}
+    if countries or themes:
+        wanted["filters"] = {"countries": countries or [], "themes": themes or []}
+    if weights:
+        wanted["weights"] = dict(_weight(text) for text in weights)
+    try:
+        return SuggestionRequest.model_validate(wanted).plain()
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
+        raise Refused(refusal_of_validation(faults).detail) from error
+
+
+def _weight(text: str) -> tuple[str, float]:
+    factor, _, number = text.partition("=")
+    try:
+        return factor, float(number)
+    except ValueError as error:
+        raise Refused(f"--weight {text!r}: write a factor, = and a number, such as language=2", WRONG_USAGE) from error
+
+
+def answer_language(lang: str | None, need: str) -> str:
+    """The language asked for, else that of the need if reasons are written in it, else English."""
+    from kg.search.text import language_of
+    from service.negotiation import LANGUAGES
+
+    if lang is not None and lang not in LANGUAGES:
+        raise Refused(f"--lang {lang!r}: reasons are written in {' and '.join(LANGUAGES)}", WRONG_USAGE)
+    recognised, _ = language_of(need)
+    return lang or (recognised if recognised in LANGUAGES else "en")
+
+
+def main() -> None:
+    """Run the command line; every error that is not a mistake of ours is one line on standard error."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if state["debug"]:
+            raise
+        message, code = explained(error)
+        print(f"mentorgraph: {message}", file=sys.stderr)
+        sys.exit(code)
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """One line for a person, and the exit code."""
+    from kg.errors import DataFolderInUse, DataFolderUnusable, KgError, ModelMissing
+    from service.remote import ServiceRefused
+
+    codes = {DataFolderInUse: IN_USE, DataFolderUnusable: NOT_READY, ModelMissing: NOT_READY}
+    if isinstance(error, Refused):
+        return str(error), error.code
+    if isinstance(error, KgError):
+        return str(error), codes.get(type(error), REFUSED)
+    if isinstance(error, ServiceRefused):
+        return str(error), REFUSED
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the file system'}: {error.strerror or error}", REFUSED
+    named = f"{type(error).__name__}: {error}".replace("\n", " ")
+    return f"this is a mistake of the program ({named}); mentorgraph --debug … shows where", OWN_MISTAKE

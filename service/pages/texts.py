@@ -1,0 +1,106 @@
+"""The pages' wording in each language, from gettext catalogues, and the templates that use it.
+
+The `.po` files are read as they are, so that a translator's edit needs no build step.
+"""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from babel import Locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+HERE = Path(__file__).parent
+
+EXCERPT_CHARS = 500
+"""Length of a shown passage; the whole of it is in the record."""
+
+
+def _(text: str) -> str:
+    """Marks a text for the translators; it is translated where it is shown."""
+    return text
+
+
+PARTS = {
+    "summary": _("Summary"),
+    "problem": _("The problem"),
+    "action": _("What was done"),
+    "outcomes": _("Outcomes"),
+    "lessons": _("Lessons"),
+}
+"""Parts of a practice that a passage comes from."""
+
+
+@cache
+def texts(language: str) -> NullTranslations:
+    """The catalogue of a language. English is the language of the sources and needs none."""
+    file = HERE / "locales" / f"{language}.po"
+    if not file.exists():
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with file.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=language, abort_invalid=True))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(texts(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters |= {
+        "excerpt": excerpt,
+        "language_name": lambda tag: language_name(tag, language),
+        "part_name": lambda part: texts(language).gettext(PARTS.get(part) or part),
+    }
+    return environment
+
+
+def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
+    """The beginning of a text, cut between words where it is longer than `limit` characters.
+
+    >>> excerpt("One desk for every service", limit=12)
+    'One desk …'
+    """
+    if len(text) <= limit:
+        return text
+    return text[:limit].rsplit(None, 1)[0].rstrip(" ,;:") + " …"
+
+
+def language_name(tag: str, language: str) -> str:
+    """What a language is called in `language`; its tag where CLDR has no name.
+
+    >>> language_name("lv", "fr")
+    'letton'
+    """
+    base = tag.replace("_", "-").partition("-")[0].lower()
+    return str(Locale(language).languages.get(base, tag))
+
+
+def alphabetical(text: str) -> str:
+    """A key to sort names by, in which an accent does not send a word behind z.
+
+    >>> sorted(["Zagreb", "Évora", "Ghent"], key=alphabetical)
+    ['Évora', 'Ghent', 'Zagreb']
+    """
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold() or text
+
+
+def page(template: str, language: str, shown: dict[str, Any]) -> str:
+    """The HTML of a page. Everything in `shown` is escaped, whoever wrote it."""
+    text: str = _environment(language).get_template(template).render(language=language, **shown)
+    return text

@@ -1,0 +1,162 @@
+"""How the command line shows answers: suggestions as an officer reads them, the rest as tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from service.pages.texts import PARTS, excerpt, language_name, texts
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+PASSAGE_CHARS = 300
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, readable by people and programs, never wrapped or coloured."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Rows under headings. Numbers stand right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    listed = [list(row) for row in rows]
+    for place, column in enumerate(columns):
+        number = bool(listed) and all(isinstance(row[place], int | float) for row in listed)
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def print_measures(measured: Mapping[str, Any]) -> None:
+    """Figures of an evaluation, a row for each type and one for their mean, each with its 95 % interval."""
+    names = ("ndcg10", "mrr10", "recall10", "city_mrr10")
+
+    def row(title: str, count: int, figures: Mapping[str, Any]) -> list[object]:
+        return [title, count, *(_measure(figures[name], figures["intervals"][name]) for name in names)]
+
+    rows = [row(title, figures["n"], figures) for title, figures in measured["types"].items()]
+    rows.append(row("mean over types", sum(figures["n"] for figures in measured["types"].values()), measured["macro"]))
+    print_table(["type", "needs", *names], rows, f"{measured['method']}, {measured['model']}")
+
+
+def _measure(value: float | None, interval: Sequence[float] | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})" if interval else f"{value:.3f}"
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on stderr, where that is a terminal, one for each part of the work.
+
+    Yields the function that moves them: what, done, total.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def move(what: str, done: int, total: int) -> None:
+            task = tasks[what] if what in tasks else tasks.setdefault(what, progress.add_task(escape(what)))
+            progress.update(task, completed=done, total=total)
+
+        yield move
+
+
+@contextmanager
+def progress_steps(title: str) -> Iterator[Callable[[str], None]]:
+    """Each step in words on stderr, where that is a terminal, while a long work goes on."""
+    if not err.is_terminal:
+        yield lambda step: None
+        return
+    with err.status(Text(title)) as status:
+        yield lambda step: status.update(Text(f"{title}: {step}"))
+
+
+def print_suggestions(answer: Mapping[str, Any], language: str) -> None:
+    """Ranks, bands, practices with their passages, what speaks for and against, what is unknown, in `language`."""
+    _ = texts(language).gettext
+    for place, need in enumerate(answer["needs"], 1):
+        themes = ", ".join(theme["label"] for theme in need["themes"])
+        read = _("Your need was read as %(language)s.") % {"language": language_name(need["language"], language)}
+        unsure = "" if need["language_certain"] else _("That is a guess: a longer text helps.")
+        found = _("Themes: %(themes)s.") % {"themes": themes} if themes else ""
+        number = f"{place}." if len(answer["needs"]) > 1 else ""
+        out.print(Text(" ".join(filter(None, (number, read, unsure, found))), style="dim"))
+    for one in answer["suggestions"]:
+        _print_suggestion(one, language, several=len(answer["needs"]) > 1)
+    if not answer["suggestions"]:
+        out.print(
+            _("No city on record comes close"),
+            _("Try other words, or say what people should be able to do afterwards."),
+            sep="\n",
+        )
+    out.print()
+    out.print(Text(_("What a mentor city does, and does not do"), style="bold"))
+    out.print(Text(answer["role_limits"]))
+    as_of = {"day": answer["as_of"], "revision": answer["revision"]}
+    out.print()
+    out.print(Text(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
+
+
+def _print_suggestion(one: Mapping[str, Any], language: str, several: bool) -> None:
+    _ = texts(language).gettext
+    city = one["city"]
+    head = Text(f"\n{one['rank']:>2}  ", style="bold")
+    head.append(city["label"])
+    if city["country_label"]:
+        head.append(f", {city['country_label']}", style="not bold")
+    head.append(f"  [{one['band_label']}]", style="cyan")
+    out.print(head)
+    for practice in one["practices"]:
+        _print_practice(practice, language, several)
+    # Evidence and freshness act through experience, whose sentence tells them; without weight they would only repeat it.
+    reasons = [reason for reason in one["reasons"] if reason["weight"] > 0]
+    for title, mark, listed in (
+        (_("What speaks for it"), "+", [r["text"] for r in reasons if r["stance"] == "for"]),
+        (_("What speaks against it"), "−", [r["text"] for r in reasons if r["stance"] == "against"]),
+        (_("Also on record"), "·", [r["text"] for r in reasons if r["stance"] == "neutral"]),
+        (_("Keep in mind"), "!", [caution["text"] for caution in one["cautions"]]),
+        (_("Not known: whom to ask"), "?", [f"{u['text']} {u['ask']}" for u in one["unknowns"]]),
+    ):
+        if listed:
+            out.print(Padding(Text(title, style="bold dim"), (0, 0, 0, 4), expand=False))
+            _print_list(mark, listed)
+
+
+def _print_practice(practice: Mapping[str, Any], language: str, several: bool) -> None:
+    _ = texts(language).gettext
+    title = Text(practice["title"], style="bold")
+    if several:
+        number = _("need %(number)s") % {"number": practice["need"] + 1}
+        title.append(f" ({number})", "not bold dim")
+    out.print(Padding(title, (0, 0, 0, 4), expand=False))
+    out.print(Padding(Text(practice["id"], style="dim"), (0, 0, 0, 4), expand=False))
+    passage = practice["passage"]
+    if passage:
+        part = PARTS.get(passage["part"]) or passage["part"]
+        quoted = Text(f"“{excerpt(passage['text'], PASSAGE_CHARS)}”")
+        quoted.append(f" ({_(part)}, {language_name(passage['language'], language)})", style="dim")
+        out.print(Padding(quoted, (0, 0, 0, 6), expand=False))
+
+
+def _print_list(mark: str, sentences: Iterable[str]) -> None:
+    grid = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        grid.add_row(Text(mark), Text(sentence))
+    out.print(Padding(grid, (0, 0, 0, 4), expand=False))

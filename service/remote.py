@@ -1,0 +1,75 @@
+"""Asks a running service, where it owns the data folder that a command wants to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+TIMEOUT_SECONDS = 60.0
+
+
+class ServiceRefused(Exception):
+    """The running service answered with a problem, or not at all; the message is for the person at the terminal."""
+
+
+class RunningService:
+    """The reading side of the catalogue, over HTTP: the same calls, the same answers."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def suggest_mentors(self, request: dict[str, Any], language: str) -> dict[str, Any]:
+        return self._json("POST", "/api/suggestions", params={"lang": language}, json=request)
+
+    def similar_practices(self, id: str, limit: int) -> dict[str, Any]:
+        return self._json("GET", f"/api/practices/{id}/similar", params={"limit": limit})
+
+    def export(self, file: Path) -> int:
+        """Write the service's export to a file, whole or not at all; returns the number of records."""
+        partial = file.with_name(f".{file.name}.partial")
+        try:
+            with (
+                self._client() as client,
+                partial.open("wb") as target,
+                client.stream("GET", "/api/export", params={"format": file.suffix[1:]}) as answer,
+            ):
+                if answer.is_error:
+                    answer.read()
+                    raise self._refused(answer)
+                for chunk in answer.iter_bytes():
+                    target.write(chunk)
+            partial.replace(file)
+        except httpx.HTTPError as error:
+            raise self._silent(error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return int(answer.headers["x-records"])
+
+    def _json(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        try:
+            with self._client() as client:
+                answer = client.request(method, path, **sent)
+        except httpx.HTTPError as error:
+            raise self._silent(error) from error
+        if answer.is_error:
+            raise self._refused(answer)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def _client(self) -> httpx.Client:
+        """A client that talks to this machine directly, whatever proxy the environment names."""
+        return httpx.Client(base_url=self.url, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def _silent(self, error: httpx.HTTPError) -> ServiceRefused:
+        return ServiceRefused(
+            f"the service at {self.url} owns the data folder and does not answer ({type(error).__name__}); "
+            "look after it, or stop it and try again"
+        )
+
+    def _refused(self, answer: httpx.Response) -> ServiceRefused:
+        try:
+            return ServiceRefused(str(answer.json()["detail"]))
+        except (ValueError, KeyError, TypeError):
+            return ServiceRefused(f"the service at {self.url} answered with status {answer.status_code}")

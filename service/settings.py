@@ -1,0 +1,91 @@
+"""What a deployment may set, each by an environment variable that begins with MENTORGRAPH_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from the environment; arguments win over it.
+
+    The command line's options win over both.
+
+    >>> Settings(port=9000).port
+    9000
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MENTORGRAPH_", extra="ignore", frozen=True)
+
+    data: Path = Field(
+        default=Path("data"),
+        description="Data folder: ledger, graph, search index and prepared models. One process owns it at a time.",
+    )
+    ledger: str | None = Field(
+        default=None,
+        description="Where the ledger lies, as an SQLAlchemy URL (postgresql+psycopg://…); "
+        "a SQLite file in the data folder unless set.",
+    )
+    base: str = Field(
+        default="https://w3id.org/mentorgraph/",
+        pattern=r"^https?://[^\s<>\"{}|\\^`#?]+/$",
+        description="Base of the addresses of records, ending in a slash. Fixed when the ledger is made.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s<>\"{}|\\^`#?]+/$",
+        description="Address under which readers reach the service, ending in a slash, for the addresses in descriptions; "
+        "the address of each request unless set.",
+    )
+    publisher: str = Field(
+        default="mentorgraph contributors",
+        min_length=1,
+        max_length=300,
+        description="Who offers the data, as the descriptions of the dataset name it.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address the service listens on; 0.0.0.0 for every interface.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    body_limit_bytes: int = Field(
+        default=1_000_000, ge=1_000, description="Largest request body; a larger one is refused with status 413."
+    )
+    searches_at_once: int = Field(
+        default=4,
+        ge=1,
+        le=16,
+        description="Suggestions, searches and exports computed at the same time; further requests wait.",
+    )
+    wait_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="Longest wait for a turn before the service says that it is busy (503)."
+    )
+    sparql_at_once: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="SPARQL queries answered at the same time, each in a process of its own; one client has one place "
+        "fewer than there are.",
+    )
+    sparql_waiting: int = Field(default=50, ge=0, le=1000, description="SPARQL queries that may wait for a place.")
+    sparql_wait_seconds: float = Field(
+        default=10.0, gt=0, le=120, description="Longest wait of a SPARQL query before it is told to come back (503)."
+    )
+    sparql_deadline_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="Longest run of a SPARQL query; then it is stopped (504)."
+    )
+    sparql_query_bytes: int = Field(
+        default=100_000, ge=100, le=10_000_000, description="Longest SPARQL query; a longer one is refused (413)."
+    )
+    sparql_rows: int = Field(
+        default=100_000,
+        ge=1,
+        description="Most rows, or triples, of an answer to SPARQL; one with more is refused (403), never cut.",
+    )
+    sparql_answer_bytes: int = Field(
+        default=20_000_000, ge=1_000, description="Most bytes of an answer to SPARQL; a longer one is refused (403)."
+    )
+    sparql_memory_bytes: int = Field(
+        default=500_000_000,
+        ge=50_000_000,
+        description="Memory a SPARQL query may use beyond the graph itself; one that needs more is stopped (504).",
+    )

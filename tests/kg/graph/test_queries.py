@@ -1,0 +1,409 @@
+"""Strangers' queries: each sees every change, none outlives its limits, and one client's do not stop another's."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pyoxigraph as ox
+import pytest
+
+from kg.errors import BadQuery, Busy, KgError, ModelMissing, RefusedQuery, TooLarge, TooSlow
+from kg.graph import queries
+from kg.graph.guard import Hit, Search
+from kg.graph.queries import GRAPHS, TABLES, Answer, Limits, NoFormat, QueryService, Question
+from kg.graph.store import OxigraphStore
+
+BASE = "https://x.org/"
+COUNT = "SELECT (COUNT(*) AS ?n) { ?s ?p ?o }"
+SLOW = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l . ?m ?n0 ?o }"
+PATIENT = Limits(deadline_seconds=60, wait_seconds=60)
+
+T = TypeVar("T")
+
+
+def city(id: str, number: int, *names: str, state: str = "published", visibility: str = "public") -> SimpleNamespace:
+    """A revision of a city with some names."""
+    lines = [f'<{BASE}id/city/{id}> <urn:name> "{name}" .' for name in names]
+    time = datetime(2026, 3, 1, tzinfo=UTC)
+    return SimpleNamespace(
+        number=number, kind="city", id=id, state=state, visibility=visibility, time=time, payload="\n".join(lines)
+    )
+
+
+@pytest.fixture
+def graph() -> OxigraphStore:
+    store = OxigraphStore(None, BASE)
+    store.apply([city(f"c{number}", number, *"abcdefgh") for number in range(1, 101)], 100)
+    return store
+
+
+def using(
+    graph: OxigraphStore,
+    work: Callable[[QueryService], Coroutine[Any, Any, T]],
+    limits: Limits = PATIENT,
+    search: Callable[[Search], list[Hit]] | None = None,
+) -> T:
+    """Run `work` with a service over the graph."""
+
+    async def run() -> T:
+        async with QueryService(graph, search, limits) as service:
+            return await work(service)
+
+    return asyncio.run(run())
+
+
+def ask(service: QueryService, query: str, client: str = "somebody", **more: Any) -> Awaitable[Answer]:
+    return service.ask(Question(query, **more), client=client)
+
+
+async def names(service: QueryService) -> list[str]:
+    """All names there are, as a query sees them."""
+    answer = await ask(service, "SELECT ?name { ?c <urn:name> ?name } ORDER BY ?name", table="text/csv")
+    return [row["name"] for row in csv.DictReader(StringIO(answer.body.decode()))]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that has to come, generously."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+# Changes
+
+
+def test_a_query_sees_every_change_before_it(tmp_path: Path) -> None:
+    store = OxigraphStore(tmp_path / "graph", BASE)
+    words = tmp_path / "words.ttl"
+
+    async def work(service: QueryService) -> None:
+        assert await names(service) == []
+        store.apply([city("riga", 1, "Riga"), city("gent", 2, "Ghent")], 2)
+        assert await names(service) == ["Ghent", "Riga"]
+        store.apply([city("riga", 3, "Rīga")], 3)
+        assert await names(service) == ["Ghent", "Rīga"]
+        store.apply([city("gent", 4, state="withdrawn")], 4)
+        assert await names(service) == ["Rīga"]
+        store.apply([city("lyon", 5, "Lyon", state="draft"), city("nice", 6, "Nice", visibility="team")], 6)
+        assert await names(service) == ["Rīga"]
+        words.write_text('<urn:w> <urn:name> "word" .')
+        store.load_vocabulary({"urn:words": words})
+        assert await names(service) == ["Rīga", "word"]
+        store.load_vocabulary({})
+        store.clear()
+        assert await names(service) == []
+        store.apply([city("riga", 7, "Rīga again")], 7)
+        assert await names(service) == ["Rīga again"]
+
+    with store:
+        using(store, work)
+
+
+def test_a_child_and_one_forked_later_see_the_same(graph: OxigraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "LAG", 5)
+
+    async def work(service: QueryService) -> None:
+        await ask(service, "ASK {}")
+        for number in range(101, 131):
+            graph.apply([city("c1", number, f"n{number}")], number)
+            if number % 3 == 0:
+                assert f"n{number}" in await names(service)
+        several = await asyncio.gather(*(names(service) for _ in range(3)))
+        assert several[0] == several[1] == several[2]
+        everything = await ask(service, "CONSTRUCT WHERE { ?s ?p ?o }", graph="application/n-triples")
+        known = graph.query("CONSTRUCT WHERE { ?s ?p ?o }", graph="ntriples")
+        assert sorted(everything.body.splitlines()) == sorted(known.splitlines())
+
+    using(graph, work)
+
+
+def test_more_changes_than_are_kept_start_the_processes_anew(
+    graph: OxigraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "LOG_BYTES", 2_000)
+
+    async def work(service: QueryService) -> None:
+        await ask(service, "ASK {}")
+        graph.apply([city("big", 101, *(f"long name {number}" for number in range(100)))], 101)
+        assert "long name 99" in await names(service)
+
+    using(graph, work)
+
+
+def test_two_services_over_one_graph_are_both_told(graph: OxigraphStore) -> None:
+    async def work(one: QueryService) -> None:
+        async with QueryService(graph, None, PATIENT) as other:
+            await asyncio.gather(ask(one, "ASK {}"), ask(other, "ASK {}"))
+            graph.apply([city("riga", 101, "Riga")], 101)
+            assert "Riga" in await names(one)
+            assert "Riga" in await names(other)
+        graph.apply([city("riga", 102, "Rīga")], 102)
+        assert "Rīga" in await names(one)
+
+    using(graph, work)
+
+
+def test_the_view_s_own_notes_are_not_there(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> None:
+        for marker in (101, 102):
+            graph.apply([], marker)
+            found = await ask(service, "SELECT ?g { GRAPH ?g { } }", table="text/csv")
+            assert found.body.count(b"\n") == 101
+            assert b"system" not in found.body
+
+    using(graph, work)
+
+
+# Limits
+
+
+def refused(graph: OxigraphStore, query: str, limits: Limits, **more: Any) -> KgError:
+    """The refusal of a query; the next query is answered all the same."""
+
+    async def work(service: QueryService) -> KgError:
+        with pytest.raises(KgError) as told:
+            await ask(service, query, **more)
+        assert (await ask(service, "ASK {}", table="text/csv")).body == b"true"
+        assert service.status()["running"] == 0
+        return told.value
+
+    return using(graph, work, limits)
+
+
+def test_the_deadline_ends_a_query(graph: OxigraphStore) -> None:
+    error = refused(graph, SLOW, Limits(deadline_seconds=0.5))
+    assert isinstance(error, TooSlow)
+    assert "within 0.5 seconds" in str(error)
+    assert "VALUES" in str(error)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * { ?a ?b ?c . ?d ?e ?f } ORDER BY ?c ?f",
+        "SELECT (GROUP_CONCAT(CONCAT(STR(?a), STR(?d))) AS ?x) { ?a ?b ?c . ?d ?e ?f }",
+    ],
+)
+def test_the_memory_cap_ends_a_query(graph: OxigraphStore, query: str) -> None:
+    error = refused(graph, query, Limits(deadline_seconds=60, memory_bytes=60_000_000))
+    assert isinstance(error, TooSlow)
+    assert "60 MB of memory" in str(error)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ASK { FILTER(" + "!" * 90_000 + "true) }",
+        "ASK { FILTER(" + "1+" * 40_000 + "1) }",
+        "ASK { ?s " + "/".join(["<urn:p>"] * 9_000) + " ?o }",
+    ],
+    ids=["nots", "sums", "a path"],
+)
+def test_a_query_that_is_too_much_for_the_parser_is_a_bad_one(graph: OxigraphStore, query: str) -> None:
+    assert isinstance(refused(graph, query, PATIENT), BadQuery)
+
+
+def test_a_long_text_is_refused_before_it_is_read(graph: OxigraphStore) -> None:
+    error = refused(graph, "ASK {}".ljust(1_001), Limits(query_bytes=1_000))
+    assert isinstance(error, TooLarge)
+    assert "1,001 bytes; 1,000 are allowed" in str(error)
+
+
+TRICKY = ["},{", '"},{"', "a\nb", "\r\n", '"', "<result>", ',"', "\\", "}},{{", "tab\there"]
+VALUES = " ".join(str(ox.Literal(text)) for text in TRICKY)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_are_counted_whatever_stands_in_them(graph: OxigraphStore, table: str) -> None:
+    query = f"SELECT ?x (?x AS ?y) ?z {{ {{ VALUES ?x {{ {VALUES} }} }} UNION {{}} }}"
+    exactly = len(TRICKY) + 1
+    error = refused(graph, query, Limits(rows=exactly - 1), table=table)
+    assert isinstance(error, RefusedQuery)
+    assert f"more than {exactly - 1} rows" in str(error)
+    answer = using(graph, lambda service: ask(service, query, table=table), Limits(rows=exactly))
+    assert answer.media_type == table
+    if table != "text/csv":
+        assert len(list(ox.parse_query_results(answer.body, TABLES[table]))) == exactly
+
+
+@pytest.mark.parametrize("media_type", GRAPHS)
+def test_triples_are_counted(graph: OxigraphStore, media_type: str) -> None:
+    query = "CONSTRUCT WHERE { <https://x.org/id/city/c1> ?p ?o }"
+    error = refused(graph, query, Limits(rows=7), graph=media_type)
+    assert isinstance(error, RefusedQuery)
+    assert "more than 7 triples" in str(error)
+    answer = using(graph, lambda service: ask(service, query, graph=media_type), Limits(rows=8))
+    assert len(list(ox.parse(answer.body, GRAPHS[media_type]))) == 8
+
+
+def test_bytes_are_counted(graph: OxigraphStore) -> None:
+    for query in ("SELECT * { ?s ?p ?o }", "CONSTRUCT WHERE { ?s ?p ?o }"):
+        error = refused(graph, query, Limits(answer_bytes=5_000))
+        assert isinstance(error, RefusedQuery)
+        assert "more than 5,000 bytes" in str(error)
+
+
+def test_a_format_that_nobody_takes_is_told_with_the_form(graph: OxigraphStore) -> None:
+    for query, form in (("ASK {}", "table"), ("DESCRIBE <urn:x>", "graph")):
+        with pytest.raises(NoFormat) as told:
+            using(graph, lambda service, query=query: ask(service, query, table=None, graph=None))
+        assert told.value.form == form
+
+
+# Processes
+
+
+def test_a_child_can_open_nothing(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> None:
+        asking = asyncio.ensure_future(ask(service, SLOW))
+        await until(lambda: service.status()["processes"] == 1)
+        for child in children_of(holder_of()):
+            limits = Path(f"/proc/{child}/limits").read_text()
+            assert limits.split("Max open files")[1].split()[:2] == ["0", "0"]
+            assert "unlimited" not in limits.split("Max address space")[1].splitlines()[0]
+            assert len(os.listdir(f"/proc/{child}/fd")) <= 4
+        asking.cancel()
+
+    using(graph, work)
+
+
+def holder_of() -> int:
+    """The process that this one started to hold the graph."""
+    return next(
+        pid for pid in children_of(os.getpid()) if b"kg.graph.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    listed = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in os.listdir(f"/proc/{pid}/task")]
+    return [int(child) for child in " ".join(listed).split()]
+
+
+def test_an_asker_who_leaves_frees_the_place(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> None:
+        asking = asyncio.ensure_future(ask(service, SLOW))
+        await until(lambda: service.status()["processes"] == 1)
+        await asyncio.sleep(0.2)
+        (child,) = children_of(holder_of())
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: not Path(f"/proc/{child}").exists())
+        assert (await ask(service, "ASK {}", table="text/csv")).body == b"true"
+
+    using(graph, work, Limits(at_once=1, deadline_seconds=600))
+
+
+def test_when_the_holder_dies_another_is_started(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> None:
+        assert (await ask(service, "ASK {}", table="text/csv")).body == b"true"
+        holder = holder_of()
+        (child,) = children_of(holder)
+        os.kill(holder, signal.SIGKILL)
+        graph.apply([city("riga", 101, "Riga")], 101)
+        assert "Riga" in await names(service)
+        assert holder_of() != holder
+        await until(lambda: not Path(f"/proc/{child}").exists())
+
+    using(graph, work)
+
+
+def test_nothing_is_left_behind(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> list[int]:
+        await asyncio.gather(*(ask(service, COUNT, client=str(number)) for number in range(4)))
+        asyncio.ensure_future(ask(service, SLOW)).add_done_callback(lambda done: done.cancelled() or done.exception())
+        await until(lambda: service.status()["running"] == 1)
+        return [holder_of(), *children_of(holder_of())]
+
+    processes = using(graph, work)
+    assert len(processes) > 1
+    asyncio.run(until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes)))
+
+
+# The line
+
+
+def test_many_are_answered_or_told_to_come_back(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> list[object]:
+        asked = (ask(service, COUNT, client=str(number % 5)) for number in range(100))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    found = using(graph, work, Limits(at_once=2, waiting=10, deadline_seconds=60, wait_seconds=60))
+    answers = [one for one in found if isinstance(one, Answer)]
+    assert len(answers) == 12
+    assert len({answer.body for answer in answers}) == 1
+    assert all(isinstance(one, Busy) for one in found if not isinstance(one, Answer))
+
+
+def test_whoever_waits_too_long_is_told_to_come_back(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> None:
+        slow = asyncio.ensure_future(ask(service, SLOW, client="greedy"))
+        await until(lambda: service.status()["running"] == 1)
+        with pytest.raises(Busy):
+            await ask(service, "ASK {}")
+        assert service.status()["waiting"] == 0
+        slow.cancel()
+
+    using(graph, work, Limits(at_once=1, wait_seconds=0.2, deadline_seconds=600))
+
+
+def test_one_client_leaves_a_place_for_others(graph: OxigraphStore) -> None:
+    """The greedy one fills all it can get, and the line as well; a newcomer is answered nevertheless."""
+
+    async def work(service: QueryService) -> None:
+        greedy = [asyncio.ensure_future(ask(service, SLOW, client="greedy")) for _ in range(10)]
+        await until(lambda: service.status()["running"] == 2)
+        assert service.status() | {"processes": 0} == {"running": 2, "waiting": 4, "processes": 0}
+        for _ in range(5):
+            assert (await ask(service, "ASK {}", client="modest", table="text/csv")).body == b"true"
+        first, second = (asyncio.ensure_future(ask(service, COUNT, client=one)) for one in ("modest", "shy"))
+        assert json.loads((await first).body) == json.loads((await second).body)
+        for one in greedy:
+            one.cancel()
+        ended = await asyncio.gather(*greedy, return_exceptions=True)
+        assert sum(isinstance(one, Busy) for one in ended) >= 4
+
+    using(graph, work, Limits(at_once=3, waiting=4, wait_seconds=60, deadline_seconds=600))
+
+
+# Search
+
+
+def test_searches_are_answered_by_the_service(graph: OxigraphStore) -> None:
+    asked: list[Search] = []
+
+    def search(one: Search) -> list[Hit]:
+        asked.append(one)
+        return [Hit(f"{BASE}id/city/c{number}", number / 10, f'"{number}"', "en") for number in range(1, one.limit + 1)]
+
+    query = """SELECT ?c ?score ?text ?name {
+        SERVICE mg:search { ?c mg:query "shade" ; mg:score ?score ; mg:limit 2 ; mg:passage ?text }
+        ?c <urn:name> ?name FILTER(?name = "a") } ORDER BY ?score"""
+    answer = using(graph, lambda service: ask(service, query, table="text/csv"), search=search)
+    rows = list(csv.DictReader(StringIO(answer.body.decode())))
+    assert [(row["score"], row["text"]) for row in rows] == [("0.1", '"1"'), ("0.2", '"2"')]
+    assert [one.text for one in asked] == ["shade"]
+
+
+def test_what_search_cannot_do_is_told(graph: OxigraphStore) -> None:
+    def search(_: Search) -> list[Hit]:
+        raise ModelMissing("prepare a model first")
+
+    async def work(service: QueryService) -> None:
+        with pytest.raises(ModelMissing):
+            await ask(service, 'ASK { SERVICE mg:search { ?c mg:query "shade" } }')
+        assert (await ask(service, "ASK {}", table="text/csv")).body == b"true"
+
+    using(graph, work, search=search)
+    with pytest.raises(BadQuery, match="no search"):
+        using(graph, lambda service: ask(service, 'ASK { SERVICE mg:search { ?c mg:query "shade" } }'))

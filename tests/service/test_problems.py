@@ -1,0 +1,149 @@
+"""Errors become answers in one form, in one place."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from kg import errors
+from kg.errors import KgError, Problem
+from service import problems
+from tests.service.conftest import Server, running
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROMISED = {
+    "InvalidRecord": 422,
+    "UnreadableInput": 400,
+    "DuplicateRecord": 409,
+    "StaleRecord": 412,
+    "NotFound": 404,
+    "Gone": 410,
+    "BadQuery": 400,
+    "RefusedQuery": 403,
+    "BadRequest": 422,
+    "TooLarge": 413,
+    "Busy": 503,
+    "TooSlow": 504,
+    "DataFolderInUse": 503,
+    "DataFolderUnusable": 503,
+    "LedgerDamaged": 500,
+    "ModelMissing": 503,
+    "IndexMismatch": 503,
+}
+
+
+def all_errors(cls: type[KgError] = KgError) -> Iterator[type[KgError]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from all_errors(sub)
+
+
+def test_every_error_of_kg_has_a_row_with_the_promised_status() -> None:
+    declared = {cls.__name__ for cls in all_errors() if cls.__module__ == errors.__name__}
+    assert declared == set(PROMISED)
+    assert {cls.__name__: row.status for cls, row in problems.ROWS.items()} == PROMISED
+
+
+def test_statuses_are_chosen_in_one_place_only() -> None:
+    written = re.compile(r"status(_code)?\s*=\s*[45]\d\d|HTTPException\((?!406|413)")
+    for file in (ROOT / "service").rglob("*.py"):
+        if file.name != "problems.py":
+            assert not written.search(file.read_text(encoding="utf-8")), file
+
+
+def test_the_documentation_lists_every_problem_with_its_status() -> None:
+    documented = dict(
+        re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", (ROOT / "docs/http.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    rows = [
+        *problems.ROWS.values(),
+        *(row for row, _ in problems.PROTOCOL_ROWS.values()),
+        problems.OWN_MISTAKE,
+        problems.NOT_READY,
+    ]
+    assert documented == {row.name: str(row.status) for row in rows}
+
+
+def raising(error: Exception) -> FastAPI:
+    app = FastAPI()
+    problems.install(app)
+    app.add_middleware(problems.OwnMistakes)
+
+    @app.get("/")
+    def fail() -> None:
+        raise error
+
+    return app
+
+
+def test_an_invalid_record_tells_every_problem() -> None:
+    listed = [
+        Problem("title", "give the practice a title", "warning"),
+        Problem("periods.period-1.start", "must be a year", value="20x6"),
+    ]
+    with running(raising(errors.InvalidRecord("practice", "x", listed))) as server:
+        answer = server.client.get("/")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert answer.json() == {
+        "type": "https://w3id.org/mentorgraph/problem/invalid-record",
+        "title": "The record breaks rules",
+        "status": 422,
+        "detail": "practice 'x': title: give the practice a title; periods.period-1.start: must be a year",
+        "instance": "/",
+        "problems": [
+            {"field": "title", "message": "give the practice a title", "severity": "warning"},
+            {"field": "periods.period-1.start", "message": "must be a year", "severity": "violation", "value": "20x6"},
+        ],
+    }
+
+
+def test_a_withdrawn_record_says_where_it_went() -> None:
+    with running(raising(errors.Gone("practice", "a", "merged", "b"))) as server:
+        answer = server.client.get("/")
+    assert answer.status_code == 410
+    assert answer.json()["replaced_by"] == "b"
+
+
+def test_a_busy_service_says_when_to_come_back() -> None:
+    with running(raising(errors.Busy("later"))) as server:
+        answer = server.client.get("/")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+def test_the_owner_of_the_folder_is_not_told_to_strangers() -> None:
+    with running(raising(errors.DataFolderInUse(4711, "http://10.0.0.9:8000"))) as server:
+        answer = server.client.get("/")
+    assert answer.status_code == 503
+    assert "4711" not in answer.text
+    assert "10.0.0.9" not in answer.text
+
+
+def test_our_own_mistake_is_logged_and_told_without_detail(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), running(raising(RuntimeError("secret of /srv/data"))) as server:
+        answer = server.client.get("/")
+    assert answer.status_code == 500
+    assert answer.json()["type"].endswith("/internal-error")
+    assert "secret" not in answer.text
+    assert "secret of /srv/data" in caplog.text
+
+
+def test_an_address_that_is_none(server: Server) -> None:
+    answer = server.client.get("/api/nothing")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "there is nothing at '/api/nothing'; /docs lists the addresses"
+    assert answer.json()["instance"] == "/api/nothing"
+
+
+def test_a_method_that_is_not_answered(server: Server) -> None:
+    answer = server.client.delete("/api/cities")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.json()["detail"] == "'/api/cities' does not answer DELETE"
+    assert server.client.put("/api/suggestions").headers["allow"] == "GET, HEAD, POST"

@@ -1,0 +1,467 @@
+"""The SPARQL 1.1 Protocol, rule by rule, against a real server; https://www.w3.org/TR/sparql11-protocol/."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import httpx
+import pyoxigraph as ox
+import pytest
+from rdflib import RDF, SH, Graph, Namespace, URIRef
+from rdflib.plugins.stores.sparqlstore import SPARQLStore
+from SPARQLWrapper import CSV, JSON, TURTLE, XML, SPARQLWrapper
+
+from kg.catalogue import Catalogue
+from kg.graph.queries import GRAPHS, TABLES
+from kg.vocabulary import DEFAULT_BASE
+from service.api.sparql import NAMES
+from service.app import create_app
+from service.settings import Settings
+from tests.models import prepared_models
+from tests.service.conftest import Server, running
+
+SD = Namespace("http://www.w3.org/ns/sparql-service-description#")
+CITY = f"{DEFAULT_BASE}id/city/"
+LABELS = "SELECT ?city ?name { ?city a schema:City ; rdfs:label ?name } ORDER BY ?city ?name LIMIT 20"
+RECORD = f"{CITY}jelgava#record"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+DIRECT = {"Content-Type": "application/sparql-query"}
+
+
+def kind_of(answer: httpx.Response) -> tuple[int, str]:
+    """Status and problem type of a refusal."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["type"].rpartition("/")[2]
+
+
+def rows(answer: httpx.Response) -> list[dict]:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["results"]["bindings"]
+
+
+# Three ways in
+
+
+@pytest.mark.parametrize("accept", [*TABLES])
+def test_the_same_query_gets_the_same_bytes_by_all_three_ways(client: httpx.Client, accept: str) -> None:
+    query = f'SELECT ?x {{ VALUES ?x {{ <{CITY}a%2520b> "é+ &=%20" "{chr(0x1F3D9)}" }} }}'
+    by_link = client.get("/sparql", params={"query": query}, headers={"Accept": accept})
+    by_form = client.post("/sparql", data={"query": query}, headers={"Accept": accept})
+    by_body = client.post("/sparql", content=query.encode(), headers={"Accept": accept} | DIRECT)
+    assert by_link.status_code == 200, by_link.text
+    assert by_link.content == by_form.content == by_body.content
+    assert by_link.headers["content-type"] == by_form.headers["content-type"] == by_body.headers["content-type"]
+    assert "a%2520b" in by_link.text
+    assert "é+ &=%20" in by_link.text.replace("&amp;", "&")
+
+
+def test_head_is_answered_without_a_body(client: httpx.Client) -> None:
+    got, head = (client.request(method, "/sparql", params={"query": LABELS}) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+def test_options_tells_what_may_be_done(client: httpx.Client) -> None:
+    answer = client.options("/sparql")
+    assert answer.status_code == 204
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def test_pages_of_other_sites_may_ask(client: httpx.Client) -> None:
+    asked = {"Origin": "https://x.org", "Access-Control-Request-Method": "POST"}
+    allowed = client.options("/sparql", headers=asked | {"Access-Control-Request-Headers": "content-type"})
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "*"
+    answer = client.post("/sparql", content=LABELS, headers=DIRECT | {"Origin": "https://x.org"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_other_methods_are_not_answered(client: httpx.Client, method: str) -> None:
+    answer = client.request(method, "/sparql", params={"query": LABELS})
+    assert kind_of(answer) == (405, "method-not-allowed")
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
+def test_below_the_endpoint_there_is_nothing(client: httpx.Client) -> None:
+    assert kind_of(client.get("/sparql/update")) == (404, "no-such-address")
+
+
+# What makes a request wrong
+
+BAD = {
+    "no query in a form": ("POST", "", b"", FORM, 400),
+    "an empty query": ("GET", "query=", b"", {}, 400),
+    "two queries in the address": ("GET", "query=ASK{}&query=ASK{}", b"", {}, 400),
+    "two queries in a form": ("POST", "", b"query=ASK{}&query=ASK{}", FORM, 400),
+    "a query in address and body": ("POST", "query=ASK{}", b"ASK{}", DIRECT, 400),
+    "a form with a query in the address": ("POST", "query=ASK{}", b"query=ASK{}", FORM, 400),
+    "a form with a graph in the address": ("POST", "default-graph-uri=urn:g", b"query=ASK{}", FORM, 400),
+    "graphs without a query": ("GET", "default-graph-uri=urn:g", b"", {}, 400),
+    "what is no query": ("GET", "query=SELEC", b"", {}, 400),
+    "a query that is not UTF-8": ("POST", "", b"ASK { ?s ?p '\xff' }", DIRECT, 400),
+    "a form that is not UTF-8": ("POST", "", b"query=ASK%20%7B%7D%FF", FORM, 400),
+    "an address that is not UTF-8": ("GET", "query=ASK%20%7B%7D%FF", b"", {}, 400),
+    "a graph that is no address": ("GET", "query=ASK%7B%7D&default-graph-uri=a%20b", b"", {}, 400),
+    "a format there is not": ("GET", "query=ASK%7B%7D&format=xls", b"", {}, 400),
+    "an update": ("GET", "query=DROP%20ALL", b"", {}, 403),
+    "an update as parameter": ("GET", "update=DROP%20ALL", b"", {}, 403),
+    "an update in a form": ("POST", "", b"update=DROP%20ALL", FORM, 403),
+    "an update as body": ("POST", "", b"DROP ALL", {"Content-Type": "application/sparql-update"}, 403),
+    "a call to another endpoint": ("POST", "", b"ASK { SERVICE <http://127.0.0.1:1/> {} }", DIRECT, 403),
+    "a file as dataset": ("POST", "", b"ASK FROM <file:///etc/passwd> {}", DIRECT, 403),
+    "another site as dataset": ("GET", "query=ASK%7B%7D&named-graph-uri=http://127.0.0.1:1/", b"", {}, 403),
+    "a body without a type": ("POST", "", b"ASK {}", {}, 415),
+    "a body of another type": ("POST", "", b"ASK {}", {"Content-Type": "text/plain"}, 415),
+    "a query in another charset": ("POST", "", b"ASK {}", {"Content-Type": "application/sparql-query; charset=utf-16"}, 415),
+    "a query of 100,001 bytes": ("POST", "", b"ASK {}".ljust(100_001), DIRECT, 413),
+    "a body of 1,000,001 bytes": ("POST", "", b"ASK {}".ljust(1_000_001), DIRECT, 413),
+    "10,000 groups in each other": ("POST", "", b"ASK" + b"{" * 10_000 + b"}" * 10_000, DIRECT, 400),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_request_that_breaks_a_rule_is_told_so(client: httpx.Client, case: str) -> None:
+    method, parameters, body, headers, status = BAD[case]
+    answer = client.request(method, f"/sparql?{parameters}", content=body, headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert len(answer.json()["detail"]) > 15
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/sparql-query; charset=UTF-8", 'Application/SPARQL-Query;charset="utf-8"']
+)
+def test_utf_8_may_be_said(client: httpx.Client, content_type: str) -> None:
+    assert client.post("/sparql", content="ASK {}", headers={"Content-Type": content_type}).json()["boolean"] is True
+
+
+def test_unknown_parameters_are_ignored(client: httpx.Client) -> None:
+    assert client.get("/sparql", params={"query": "ASK {}", "timeout": "1", "using-graph-uri": "urn:x"}).is_success
+
+
+def test_a_fault_is_told_with_line_and_column(client: httpx.Client) -> None:
+    answer = client.get("/sparql", params={"query": "SELECT *\nWHERE { ?s ?p }"})
+    assert kind_of(answer) == (400, "bad-query")
+    assert answer.json()["detail"].startswith("line 2, column 16: expected")
+
+
+# The dataset
+
+
+def test_without_a_dataset_everything_is_asked(client: httpx.Client, catalogue: Catalogue) -> None:
+    query = "SELECT (COUNT(DISTINCT ?r) AS ?n) { ?r foaf:primaryTopic ?t }"
+    count = int(rows(client.get("/sparql", params={"query": query}))[0]["n"]["value"])
+    assert count == sum(catalogue.graph.statistics().records.values())
+
+
+def test_the_request_names_the_dataset_and_wins_over_from(client: httpx.Client) -> None:
+    others = f"SELECT DISTINCT ?g FROM <{CITY}vienna#record> {{ {{ ?s ?p ?o BIND('default' AS ?g) }} UNION {{ GRAPH ?g {{ ?s ?p ?o }} }} }}"
+    found = rows(client.get("/sparql", params={"query": others, "named-graph-uri": RECORD}))
+    assert [row["g"]["value"] for row in found] == [RECORD]
+    found = rows(client.get("/sparql", params={"query": others, "default-graph-uri": RECORD}))
+    assert [row["g"]["value"] for row in found] == ["default"]
+    about = "SELECT DISTINCT ?c { ?r foaf:primaryTopic ?c } ORDER BY ?c"
+    two = {"query": about, "default-graph-uri": [RECORD, f"{CITY}vienna#record"]}
+    for answer in (client.get("/sparql", params=two), client.post("/sparql", data=two)):
+        assert [row["c"]["value"] for row in rows(answer)] == [f"{CITY}jelgava", f"{CITY}vienna"]
+
+
+def test_from_and_from_named_choose_graphs(client: httpx.Client) -> None:
+    query = f"SELECT ?c ?g FROM <{RECORD}> FROM NAMED <{CITY}vienna#record> {{ ?r foaf:primaryTopic ?c GRAPH ?g {{ ?x foaf:primaryTopic ?y }} }}"
+    row = rows(client.get("/sparql", params={"query": query}))[0]
+    assert (row["c"]["value"], row["g"]["value"]) == (f"{CITY}jelgava", f"{CITY}vienna#record")
+
+
+def test_nothing_of_the_view_s_own_is_seen(client: httpx.Client) -> None:
+    names = rows(client.get("/sparql", params={"query": "SELECT ?g { GRAPH ?g { } }"}))
+    assert len(names) > 200
+    assert not [row for row in names if "/system/" in row["g"]["value"]]
+
+
+# Formats
+
+
+@pytest.mark.parametrize("media_type", TABLES)
+def test_a_table_comes_in_each_format(client: httpx.Client, media_type: str) -> None:
+    answer = client.get("/sparql", params={"query": LABELS}, headers={"Accept": media_type})
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    parsed = ox.parse_query_results(BytesIO(answer.content), TABLES[media_type]) if media_type != "text/csv" else None
+    names = (
+        [str(row["name"].value) for row in parsed]
+        if parsed
+        else [r["name"] for r in csv.DictReader(StringIO(answer.text))]
+    )
+    assert len(names) == 20
+    assert names == [row["name"]["value"] for row in rows(client.get("/sparql", params={"query": LABELS}))]
+    assert "Vary" in answer.headers
+
+
+@pytest.mark.parametrize("media_type", TABLES)
+def test_ask_comes_in_each_format(client: httpx.Client, media_type: str) -> None:
+    answer = client.get("/sparql", params={"query": "ASK { ?s a mg:Dragon }"}, headers={"Accept": media_type})
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    assert "false" in answer.text
+
+
+@pytest.mark.parametrize("query", [f"DESCRIBE <{CITY}jelgava>", f"CONSTRUCT WHERE {{ <{CITY}jelgava> ?p ?o }}"])
+@pytest.mark.parametrize("media_type", GRAPHS)
+def test_rdf_comes_in_each_format(client: httpx.Client, media_type: str, query: str) -> None:
+    answer = client.get("/sparql", params={"query": query}, headers={"Accept": media_type})
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    found = {quad.triple for quad in ox.parse(answer.content, GRAPHS[media_type])}
+    known = client.get("/sparql", params={"query": query}, headers={"Accept": "application/n-triples"})
+    assert len(found) > 5
+    assert found == {quad.triple for quad in ox.parse(known.content, ox.RdfFormat.N_TRIPLES)}
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, "application/sparql-results+json"),
+        ("*/*", "application/sparql-results+json"),
+        ("text/*", "text/csv"),
+        ("application/json", "application/sparql-results+json"),
+        ("application/xml", "application/sparql-results+xml"),
+        ("text/csv;q=0.2, application/sparql-results+xml;q=0.9", "application/sparql-results+xml"),
+        ("text/turtle, text/csv;q=0.1", "text/csv"),
+        ("*/*, application/sparql-results+json;q=0, text/csv;q=0.5", "application/sparql-results+xml"),
+        ("TEXT/CSV", "text/csv"),
+    ],
+)
+def test_the_accept_header_chooses(client: httpx.Client, accept: str | None, media_type: str) -> None:
+    request = client.build_request("GET", "/sparql", params={"query": LABELS})
+    del request.headers["accept"]
+    if accept:
+        request.headers["accept"] = accept
+    assert client.send(request).headers["content-type"].partition(";")[0] == media_type
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "offered"),
+    [
+        ("image/png", LABELS, [*TABLES, *GRAPHS]),
+        ("text/turtle", LABELS, TABLES),
+        ("text/csv", "CONSTRUCT WHERE { ?s a schema:City }", GRAPHS),
+        ("text/csv;q=0", LABELS, TABLES),
+        ("*/*;q=0", LABELS, TABLES),
+    ],
+)
+def test_when_no_format_fits_those_there_are_are_listed(
+    client: httpx.Client, accept: str, query: str, offered: list[str]
+) -> None:
+    answer = client.get("/sparql", params={"query": query}, headers={"Accept": accept})
+    assert kind_of(answer) == (406, "not-acceptable")
+    for media_type in offered:
+        assert media_type in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_link_may_name_the_format(client: httpx.Client, name: str) -> None:
+    query = LABELS if NAMES[name] in TABLES else "DESCRIBE mg:Practice"
+    answer = client.get("/sparql", params={"query": query, "format": name}, headers={"Accept": "text/html"})
+    assert answer.headers["content-type"].partition(";")[0] == NAMES[name]
+    assert answer.headers["content-disposition"] == f'attachment; filename="answer.{name}"'
+
+
+# Foreign clients
+
+
+def test_rdflib_s_store_is_answered(server: Server) -> None:
+    graph = Graph(SPARQLStore(f"{server.url}/sparql", returnFormat="json"))
+    names = {
+        str(name)
+        for name in graph.objects(URIRef(f"{CITY}jelgava"), URIRef("http://www.w3.org/2000/01/rdf-schema#label"))
+    }
+    assert "Jelgava" in names
+    assert graph.query("ASK { ?s ?p 'no such text' }").askAnswer is False
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_sparqlwrapper_is_answered(server: Server, method: str) -> None:
+    wrapper = SPARQLWrapper(f"{server.url}/sparql")
+    wrapper.setMethod(method)
+    wrapper.setQuery(LABELS)
+    wrapper.setReturnFormat(JSON)
+    assert len(wrapper.queryAndConvert()["results"]["bindings"]) == 20
+    wrapper.setReturnFormat(XML)
+    assert len(wrapper.queryAndConvert().getElementsByTagName("result")) == 20
+    wrapper.setReturnFormat(CSV)
+    assert wrapper.queryAndConvert().startswith(b"city,name")
+    wrapper.setQuery(f"DESCRIBE <{CITY}jelgava>")
+    wrapper.setReturnFormat(TURTLE)
+    assert len(Graph().parse(data=wrapper.queryAndConvert(), format="turtle")) > 5
+
+
+# Description and page
+
+
+@pytest.mark.parametrize("media_type", GRAPHS)
+def test_without_a_query_the_endpoint_describes_itself(server: Server, media_type: str) -> None:
+    answer = server.client.get("/sparql", headers={"Accept": media_type})
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    graph = Graph()
+    for quad in ox.parse(answer.content, GRAPHS[media_type]):
+        graph.parse(data=f"{quad.triple} .", format="nt")
+    service = URIRef(f"{server.url}/sparql")
+    assert (service, SD.endpoint, service) in graph
+    assert (service, SD.feature, SD.UnionDefaultGraph) in graph
+    assert len(list(graph.objects(service, SD.resultFormat))) == len(TABLES) + len(GRAPHS)
+    questions = list(graph.subjects(RDF.type, SH.SPARQLExecutable))
+    assert len(questions) == len(list(Path("ontology/questions").glob("*.rq")))
+
+
+def test_every_example_of_the_description_is_answered(server: Server) -> None:
+    graph = Graph().parse(data=server.client.get("/sparql").text, format="turtle")
+    for question, query in graph.subject_objects(SH.select):
+        assert rows(server.client.post("/sparql", content=str(query).encode(), headers=DIRECT)), question
+
+
+def test_a_description_in_no_known_format_is_refused(client: httpx.Client) -> None:
+    answer = client.get("/sparql", headers={"Accept": "text/csv"})
+    assert kind_of(answer) == (406, "not-acceptable")
+    assert "text/turtle" in answer.json()["detail"]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "Accept-Language": "en"}
+
+
+def test_a_browser_gets_a_page_to_write_queries_on(client: httpx.Client) -> None:
+    page = client.get("/sparql", headers=BROWSER)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "<textarea" in page.text
+    assert "<script" not in page.text
+    assert "may take 10 seconds and give 100" in page.text
+    links = re.findall(r'href="(/sparql\?example=\d+[^"]*)"', page.text)
+    assert len(links) == len(list(Path("ontology/questions").glob("*.rq")))
+    chosen = client.get(links[0].replace("&amp;", "&"), headers=BROWSER).text
+    assert "VALUES" in re.findall(r"<textarea.*?</textarea>", chosen, re.S)[0]
+
+
+def test_a_browser_gets_a_table_with_links_and_downloads(client: httpx.Client) -> None:
+    page = client.get("/sparql", params={"query": LABELS}, headers=BROWSER)
+    assert page.status_code == 200
+    assert page.text.count("<tr>") == 21
+    assert re.search(rf'<td><a href="{CITY}[a-z-]+">', page.text)
+    assert re.search(r'<td lang="lv">|<td lang="en">', page.text)
+    downloads = re.findall(r'href="(/sparql\?query=[^"]*format=(\w+))"', page.text)
+    assert [name for _, name in downloads] == ["csv", "json", "xml", "tsv"]
+    for address, name in downloads:
+        answer = client.get(address.replace("&amp;", "&"), headers=BROWSER)
+        assert answer.headers["content-type"].partition(";")[0] == NAMES[name]
+
+
+def test_a_browser_gets_rdf_and_yes_or_no(client: httpx.Client) -> None:
+    page = client.get("/sparql", params={"query": f"DESCRIBE <{CITY}jelgava>"}, headers=BROWSER).text
+    assert "schema:City" in page
+    assert "format=turtle" in page
+    assert "<p>Yes.</p>" in client.get("/sparql", params={"query": "ASK {}"}, headers=BROWSER).text
+    french = client.get("/sparql", params={"query": "ASK {}", "lang": "fr"}, headers=BROWSER)
+    assert "<p>Oui.</p>" in french.text
+    assert french.headers["content-language"] == "fr"
+
+
+def test_the_page_tells_faults_with_their_place(client: httpx.Client) -> None:
+    page = client.get("/sparql", params={"query": "SELECT *\n{ ?s ?p }</textarea><b>"}, headers=BROWSER)
+    assert page.status_code == 400
+    assert "line 2, column 11" in page.text
+    assert "</textarea><b>" not in page.text
+    refused = client.get("/sparql", params={"query": "ASK { SERVICE <http://x.org/> {} }"}, headers=BROWSER)
+    assert refused.status_code == 403
+    assert "never call other addresses" in refused.text
+
+
+def test_the_page_shows_values_as_text(client: httpx.Client) -> None:
+    query = "SELECT ?x { VALUES ?x { '<img src=x>' <javascript:alert(1)> } }"
+    page = client.get("/sparql", params={"query": query}, headers=BROWSER).text
+    assert "<img src=x>" not in page
+    assert 'href="javascript:' not in page
+
+
+# Search
+
+
+def test_search_joins_with_what_is_on_record(client: httpx.Client) -> None:
+    query = """SELECT ?practice ?city ?score ?text {
+        SERVICE mg:search { ?practice mg:query "Nous voulons un guichet unique pour les nouveaux arrivants"@fr ;
+            mg:score ?score ; mg:limit 5 ; mg:passage ?text }
+        ?practice mg:practisedIn ?city }"""
+    found = rows(client.get("/sparql", params={"query": query}))
+    assert len(found) == 5
+    assert all(0 < float(row["score"]["value"]) <= 1 and row["text"]["xml:lang"] for row in found)
+    direct = client.get(
+        "/api/search",
+        params={"q": "Nous voulons un guichet unique pour les nouveaux arrivants", "language": "fr", "limit": 5},
+    )
+    assert {row["practice"]["value"] for row in found} == {one["iri"] for one in direct.json()["results"]}
+
+
+def test_search_finds_cities(client: httpx.Client) -> None:
+    query = 'SELECT ?c ?name { SERVICE mg:search { ?c a schema:City ; mg:query "help newcomers find work" ; mg:limit 3 } ?c schema:addressCountry ?name }'
+    found = [row["c"]["value"] for row in rows(client.get("/sparql", params={"query": query}))]
+    assert len(found) == len(set(found)) == 3
+    assert all(one.startswith(CITY) for one in found)
+
+
+def test_search_used_wrongly_says_how_to_use_it(client: httpx.Client) -> None:
+    answer = client.get("/sparql", params={"query": "SELECT * { SERVICE mg:search { ?p mg:score ?s } }"})
+    assert kind_of(answer) == (400, "bad-query")
+    assert "mg:query" in answer.json()["detail"]
+
+
+# Writes and secrets
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Catalogue, Server]]:
+    """A service of its own, to write to."""
+    folder = tmp_path_factory.mktemp("own") / "data"
+    with Catalogue.create(folder, models=prepared_models()) as catalogue:
+        catalogue.follow()
+        with running(create_app(Settings(), catalogue)) as server:
+            yield catalogue, server
+
+
+def test_a_query_sees_what_was_saved_before(own: tuple[Catalogue, Server]) -> None:
+    catalogue, server = own
+    for number in range(5):
+        catalogue.save([{"kind": "city", "id": "gent", "name": {"en": f"Ghent {number}"}, "country": "BE"}])
+        catalogue.catch_up()
+        query = "SELECT ?name { ?c schema:addressCountry 'BE' ; rdfs:label ?name }"
+        found = rows(server.client.get("/sparql", params={"query": query}))
+        assert [row["name"]["value"] for row in found] == [f"Ghent {number}"]
+
+
+def test_drafts_and_what_a_team_keeps_cannot_be_reached(own: tuple[Catalogue, Server]) -> None:
+    catalogue, server = own
+    city = {"kind": "city", "name": {"en": "Open"}, "country": "BE"}
+    catalogue.save([city | {"id": "draft-secret", "alt_names": ["secret-one"]}], publish=False)
+    catalogue.save([city | {"id": "team-secret", "alt_names": ["secret-two"], "record": {"visibility": "team"}}])
+    catalogue.save([city | {"id": "was-secret", "alt_names": ["secret-three"]}])
+    catalogue.save(
+        [city | {"id": "was-secret", "alt_names": ["secret-three"], "record": {"visibility": "team"}}],
+        note="secret-four",
+    )
+    catalogue.save([city | {"id": "open", "alt_names": ["no mystery"]}], author="secret-five")
+    catalogue.catch_up()
+    everything = "SELECT * { { ?s ?p ?o } UNION { GRAPH ?g { ?s ?p ?o } } UNION { GRAPH ?g { } } }"
+    answer = server.client.get("/sparql", params={"query": everything})
+    assert "no mystery" in answer.text
+    assert "secret" not in answer.text.replace("mg:", "")
+    planted = 'ASK { { ?s ?p ?o } UNION { GRAPH ?o { } } FILTER(CONTAINS(STR(?o), "secret")) }'
+    assert server.client.get("/sparql", params={"query": planted}).json()["boolean"] is False
+
+
+def test_what_is_withdrawn_from_readers_is_gone_at_once(own: tuple[Catalogue, Server]) -> None:
+    catalogue, server = own
+    city = {"kind": "city", "id": "brief", "name": {"en": "Brief"}, "country": "BE"}
+    seen = []
+    for visibility in ("public", "team"):
+        catalogue.save([city | {"record": {"visibility": visibility}}])
+        catalogue.catch_up()
+        query = f"ASK {{ GRAPH <{DEFAULT_BASE}id/city/brief#record> {{ ?s ?p ?o }} }}"
+        seen.append(server.client.get("/sparql", params={"query": query}).json()["boolean"])
+    assert seen == [True, False]
