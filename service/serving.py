@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from service.app import create_app
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,8 +47,15 @@ def run(settings: Settings, catalogue: Catalogue, listening: socket.socket, anno
 
     Requests are not logged: an address holds the need, which belongs to the city that wrote it.
     """
+    with ThreadPoolExecutor(1) as aside:
+        # The model opens outside Python's lock while the web framework is imported: half a second of a start.
+        following = aside.submit(catalogue.follow)
+        from service.app import create_app
+
+        app = create_app(settings, catalogue)
+        following.result()
     config = uvicorn.Config(
-        create_app(settings, catalogue),
+        app,
         http="h11",
         h11_max_incomplete_event_size=HEAD_LIMIT_BYTES,
         log_level="warning",
@@ -56,7 +63,6 @@ def run(settings: Settings, catalogue: Catalogue, listening: socket.socket, anno
         server_header=False,
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )
-    catalogue.follow()
     _Server(config, announce).run(sockets=[listening])
 
 
