@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rdflib import Graph
 
 from kg.city_facts import CityFactsReader, country_names
-from kg.errors import BadRequest, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
+from kg.errors import BadRequest, Busy, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
 from kg.exchange.exporting import export_records
 from kg.exchange.importing import Row, read_records
 from kg.fields import declaration, in_language
@@ -43,6 +43,9 @@ from kg.validation import Referenced, Validation, nearest, refusing
 from kg.views import Follower, agreement
 from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
 from ontology import path as shipped
+
+if TYPE_CHECKING:
+    from kg.graph.remote import GraphStore
 
 log = logging.getLogger(__name__)
 
@@ -137,12 +140,20 @@ class Catalogue:
     'Gand'
     """
 
-    def __init__(self, folder: DataFolder, ledger: Ledger, *, models: Path | None = None, resources: ExitStack) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        ledger: Ledger,
+        *,
+        models: Path | None = None,
+        graph_url: str | None = None,
+        resources: ExitStack,
+    ) -> None:
         self.folder, self.ledger, self.base = folder, ledger, ledger.base
         self.models = models or folder.models
         self._resources = resources
         self._validation = Validation()
-        self.graph = self._open_graph()
+        self.graph = self._open_graph(graph_url)
         self._resources.callback(self.graph.close)
         self._graph_follower = Follower(ledger, self.graph)
         self._cities = CityFactsReader(self.graph, self.base)
@@ -161,6 +172,7 @@ class Catalogue:
         base: str = DEFAULT_BASE,
         ledger_url: str | None = None,
         models: Path | None = None,
+        graph_url: str | None = None,
         start_data: bool = False,
         progress: Progress = _quiet,
     ) -> Self:
@@ -177,7 +189,7 @@ class Catalogue:
             data = DataFolder.create(folder)
             resources.enter_context(data.own())
             ledger = resources.enter_context(Ledger.create(ledger_url or f"sqlite:///{data.ledger}", base))
-            catalogue = cls(data, ledger, models=models, resources=resources.pop_all())
+            catalogue = cls(data, ledger, models=models, graph_url=graph_url, resources=resources.pop_all())
         try:
             names = START_FILES if start_data else START_FILES[:1]
             report = catalogue.load([shipped(name) for name in names], author="start data", progress=progress)
@@ -190,7 +202,13 @@ class Catalogue:
 
     @classmethod
     def open(
-        cls, folder: Path, *, ledger_url: str | None = None, models: Path | None = None, url: str | None = None
+        cls,
+        folder: Path,
+        *,
+        ledger_url: str | None = None,
+        graph_url: str | None = None,
+        models: Path | None = None,
+        url: str | None = None,
     ) -> Self:
         """Open a data folder for this process alone. `url` is told to others who find it in use.
 
@@ -201,7 +219,7 @@ class Catalogue:
             data = DataFolder.open(folder)
             resources.enter_context(data.own(url))
             ledger = resources.enter_context(Ledger.open(ledger_url or f"sqlite:///{data.ledger}"))
-            return cls(data, ledger, models=models, resources=resources.pop_all())
+            return cls(data, ledger, models=models, graph_url=graph_url, resources=resources.pop_all())
 
     def close(self) -> None:
         """Stop following, close files and give the folder back."""
@@ -302,14 +320,20 @@ class Catalogue:
         """The followers of the views that are open."""
         return [follower for follower in (self._graph_follower, self._search_follower) if follower is not None]
 
-    def _open_graph(self) -> OxigraphStore:
-        """The graph view, made anew when its folder is damaged, with the vocabulary in it."""
-        try:
-            store = OxigraphStore(self.folder.graph, self.base)
-        except IndexMismatch as error:
-            log.warning("the graph is made again from the ledger: %s", error)
-            OxigraphStore.discard(self.folder.graph)
-            store = OxigraphStore(self.folder.graph, self.base)
+    def _open_graph(self, url: str | None) -> GraphStore:
+        """The graph view, made anew when it cannot be trusted, with the vocabulary in it."""
+        store: GraphStore
+        if url:
+            from kg.graph.remote import RemoteStore  # its HTTP client is a tenth of a second of every other start
+
+            store = RemoteStore(url, self.base, discard=True)
+        else:
+            try:
+                store = OxigraphStore(self.folder.graph, self.base)
+            except IndexMismatch as error:
+                log.warning("the graph is made again from the ledger: %s", error)
+                OxigraphStore.discard(self.folder.graph)
+                store = OxigraphStore(self.folder.graph, self.base)
         store.load_vocabulary({vocabulary_graph(name): shipped(name) for name in VOCABULARY_FILES})
         return store
 
@@ -407,8 +431,11 @@ class Catalogue:
         for follower in self._followers():
             if self._following:
                 follower.notify()
-            else:
+                continue
+            try:
                 follower.catch_up(_named(progress, follower.view.name))
+            except Busy as error:  # an engine elsewhere is away: the record is saved, the view takes it later
+                log.warning("the %s view will follow later: %s", follower.view.name, error)
         return report
 
     def _wanted(self, rows: Sequence[Row], report: LoadReport) -> list[_Wanted]:

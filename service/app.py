@@ -83,15 +83,15 @@ def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI]
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if given is not None:
-            app.state.catalogue, app.state.publication = given, Publication(given)
+            app.state.catalogue, app.state.publication = given, Publication(given, settings.wait_seconds)
             async with sparql.answering(app, given, settings):
                 yield
             return
         from kg.catalogue import Catalogue
 
-        with Catalogue.open(settings.data, ledger_url=settings.ledger) as opened:
+        with Catalogue.open(settings.data, ledger_url=settings.ledger, graph_url=settings.graph_url) as opened:
             opened.follow()
-            app.state.catalogue, app.state.publication = opened, Publication(opened)
+            app.state.catalogue, app.state.publication = opened, Publication(opened, settings.wait_seconds)
             async with sparql.answering(app, opened, settings):
                 yield
 

@@ -360,7 +360,12 @@ def started(chosen: Settings, start_data: bool, progress: Callable[[str, int, in
 
     if ledger_rows(chosen) != 0:
         with Catalogue.create(
-            chosen.data, base=chosen.base, ledger_url=chosen.ledger, start_data=start_data, progress=progress
+            chosen.data,
+            base=chosen.base,
+            ledger_url=chosen.ledger,
+            graph_url=chosen.graph_url,
+            start_data=start_data,
+            progress=progress,
         ) as catalogue:
             yield catalogue
         return
@@ -390,7 +395,7 @@ def opened(data: Path | None, url: str | None = None) -> Iterator[Catalogue]:
     from kg.catalogue import Catalogue
 
     chosen = settings(data=data)
-    with Catalogue.open(chosen.data, ledger_url=chosen.ledger, url=url) as catalogue:
+    with Catalogue.open(chosen.data, ledger_url=chosen.ledger, graph_url=chosen.graph_url, url=url) as catalogue:
         yield catalogue
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -27,6 +28,15 @@ class Settings(BaseSettings):
         default=None,
         description="Where the ledger lies, as an SQLAlchemy URL (postgresql+psycopg://…); "
         "a SQLite file in the data folder unless set.",
+    )
+    graph: SecretStr | None = Field(
+        default=None,
+        description="Address for queries of a SPARQL 1.1 engine that holds the graph (docs/engines.md has one for each "
+        "engine); a store in the data folder unless set.",
+    )
+    graph_credentials: SecretStr | None = Field(
+        default=None,
+        description="`user:password`, or a bearer token, for that engine; they may stand in its address instead.",
     )
     base: str = Field(
         default="https://w3id.org/mentorgraph/",
@@ -89,3 +99,22 @@ class Settings(BaseSettings):
         ge=50_000_000,
         description="Memory a SPARQL query may use beyond the graph itself; one that needs more is stopped (504).",
     )
+
+    @property
+    def graph_url(self) -> str | None:
+        """The engine's address with its credentials in it, as `Catalogue.open` takes it.
+
+        >>> Settings(graph="https://host/query", graph_credentials="ilze:p@ss/word").graph_url
+        'https://ilze:p%40ss%2Fword@host/query'
+        """
+        if self.graph is None:
+            return None
+        address = self.graph.get_secret_value()
+        if self.graph_credentials is None:
+            return address
+        scheme, _, rest = address.partition("://")
+        host, slash, path = rest.partition("/")
+        user, colon, password = self.graph_credentials.get_secret_value().partition(":")
+        return (
+            f"{scheme}://{quote(user, safe='')}{colon}{quote(password, safe='')}@{host.rpartition('@')[2]}{slash}{path}"
+        )

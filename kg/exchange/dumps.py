@@ -2,7 +2,8 @@
 
 The graph view is copied (hard links, some milliseconds) and the copy is dumped; it holds its own
 marker, so a dump knows for certain which revision it shows. One file per form is kept, until a dump
-of a newer revision is asked for.
+of a newer revision is asked for; where each write is followed by somebody who asks, making rests in
+between, so that it never takes more than a small part of a processor.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ import gzip
 import hashlib
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pyoxigraph as ox
 
 from kg.descriptions import ALL_PREFIXES
 from kg.errors import DataFolderUnusable
 from kg.graph.store import OxigraphStore
+
+if TYPE_CHECKING:
+    from kg.graph.remote import GraphStore
 
 ENGINE_FORMS = {"nq": "nquads", "trig": "trig", "jsonld": "jsonld"}
 """Forms of a dump, by the ending before .gz, as the graph view calls them."""
@@ -40,6 +45,9 @@ LEVEL = 6
 """Of gzip's nine: on the starting data level 9 took 2.2 times as long for 3 % less."""
 
 CHUNK_BYTES = 1 << 16
+
+REST = 10.0
+"""How many times as long as its making took a dump is given out although there is a newer revision."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,10 @@ class Dumps:
     mentorgraph-7.nq.gz 7 b''
     """
 
-    def __init__(self, folder: Path, graph: OxigraphStore) -> None:
+    def __init__(self, folder: Path, graph: GraphStore, rest: float = REST) -> None:
         self._folder = folder
         self._graph = graph
+        self._rest = rest
         self._making = Lock()
         self._made: dict[str, _Made] = {}
 
@@ -103,18 +112,21 @@ class Dumps:
         """A file of the present content, made now unless there is one. One at a time is made; others wait for it."""
         with self._making:
             made = self._made.get(ending)
-            if made is None or made.tag != self.tag() or not made.path.is_file():
+            if made is None or not made.path.is_file() or (made.tag != self.tag() and made.rested()):
                 made = self._make(ending, write)
             return made.opened()
 
     def _make(self, ending: str, write: Callable[[OxigraphStore, Path], None]) -> _Made:
+        began = time.monotonic()
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             with _copy(self._graph, self._folder) as (view, scratch):
                 name = f"mentorgraph-{view.marker()}.{ending}"
                 write(view, scratch / name)
                 place = (scratch / name).replace(self._folder / name)
-                made = _Made(place, _tag(view), view.marker(), _sha256(place), place.stat().st_size)
+                now = time.monotonic()
+                until = now + self._rest * (now - began)
+                made = _Made(place, _tag(view), view.marker(), _sha256(place), place.stat().st_size, until)
         except OSError as error:
             raise DataFolderUnusable(f"the dump cannot be written ({error.strerror})") from error
         for old in self._folder.glob(f"mentorgraph-*.{ending}"):
@@ -133,13 +145,17 @@ class _Made:
     revision: int
     sha256: str
     size_bytes: int
+    rests_until: float
+
+    def rested(self) -> bool:
+        return time.monotonic() >= self.rests_until
 
     def opened(self) -> Dump:
         return Dump(self.path.name, self.tag, self.revision, self.sha256, self.size_bytes, self.path.open("rb"))
 
 
 @contextmanager
-def _copy(graph: OxigraphStore, folder: Path) -> Iterator[tuple[OxigraphStore, Path]]:
+def _copy(graph: GraphStore, folder: Path) -> Iterator[tuple[OxigraphStore, Path]]:
     """The graph view as it is now, as a store of its own, and a scratch folder beside; both are removed afterwards."""
     for left in folder.glob(".making-*"):  # by a process that was killed: one process owns the folder, one thread makes
         shutil.rmtree(left, ignore_errors=True)
@@ -152,7 +168,7 @@ def _copy(graph: OxigraphStore, folder: Path) -> Iterator[tuple[OxigraphStore, P
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _tag(graph: OxigraphStore) -> str:
+def _tag(graph: GraphStore) -> str:
     """Vocabularies change with a new version of the software, without a new revision."""
     vocabularies = repr(sorted(graph.vocabularies().items()))
     return f"{graph.marker()}-{hashlib.sha256(vocabularies.encode()).hexdigest()[:8]}"

@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kg.errors import BadRequest, DataFolderUnusable, quoted
-from kg.graph.store import OxigraphStore
 from kg.ledger import Ledger, Revision
 from kg.records import Record
 from kg.views import is_shown
+
+if TYPE_CHECKING:
+    from kg.graph.remote import GraphStore
 
 EXPORT_FORMATS = {".nq": "nquads", ".trig": "trig", ".jsonl": "jsonl"}
 
@@ -21,7 +24,7 @@ EXPORT_FORMATS = {".nq": "nquads", ".trig": "trig", ".jsonl": "jsonl"}
 def export_records(
     path: Path,
     ledger: Ledger,
-    graph: OxigraphStore,
+    graph: GraphStore,
     read: Callable[[Revision], Record],
     progress: Callable[[str, int, int], None],
 ) -> int:

@@ -127,6 +127,10 @@ class Endpoint:
                 self.software = response.headers.get("server", "")
                 if not response.is_success:
                     raise _refusal(response, kind)
+                if "x-sparql-maxrows" in response.headers:  # Virtuoso cuts answers at 10,000 rows, with status 200
+                    raise TooLarge(
+                        "the graph engine cut its answer: raise its limit on rows (ResultSetMaxRows), or ask for less"
+                    )
                 yield response
         except httpx.ConnectTimeout:
             raise Unreachable("the graph engine does not answer; it is asked again later") from None

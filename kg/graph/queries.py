@@ -19,15 +19,17 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from kg.errors import BadQuery, Busy, KgError, RefusedQuery, TooLarge, TooSlow
 from kg.graph.guard import Hit, Search
-from kg.graph.store import OxigraphStore
 from kg.graph.worker import GRAPHS, HEAD, TABLES, frame, receive
+
+if TYPE_CHECKING:
+    from kg.graph.remote import GraphStore
 
 __all__ = ["GRAPHS", "TABLES", "Answer", "Limits", "NoFormat", "QueryService", "Question"]
 
@@ -107,6 +109,7 @@ class QueryService:
     Processes start with the first query, or with `start`. `search` answers SERVICE mg:search; it is called in
     a thread and may raise any KgError.
 
+    >>> from kg.graph.store import OxigraphStore
     >>> async def name():
     ...     graph = OxigraphStore(None)
     ...     async with QueryService(graph) as service:
@@ -115,9 +118,7 @@ class QueryService:
     Answer(media_type='text/csv', body=b'two\\r\\n2\\r\\n')
     """
 
-    def __init__(
-        self, graph: OxigraphStore, search: SearchFunction | None = None, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, graph: GraphStore, search: SearchFunction | None = None, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._graph, self._search = graph, search
         self._line = _Line(self.limits)
@@ -155,6 +156,11 @@ class QueryService:
         """How many queries run and wait, and how many processes are there to answer them."""
         processes = len(self._holder.children) if self._holder else 0
         return {"running": self._line.running, "waiting": self._line.waiting, "processes": processes}
+
+    def processes(self) -> list[int]:
+        """The numbers of the processes: the one that holds the graph first, then its children."""
+        holder = self._holder
+        return [holder.process.pid, *(child.pid for child in holder.children)] if holder else []
 
     async def ask(self, question: Question, *, client: str) -> Answer:
         """Run one query and return its answer, which has seen every change committed before the call.
@@ -277,7 +283,6 @@ class QueryService:
                 await asyncio.to_thread(holder.follow)
                 for child in holder.lagging():
                     self._give_back(holder, child, healthy=False)
-                holder.forget()
         finally:
             self._following = False
 
@@ -438,9 +443,11 @@ class _Log:
         self._told()
 
     def since(self, seen: int) -> list[bytes]:
-        """The changes after the first `seen` ones."""
+        """The changes after the first `seen` ones; raises _ProcessGone when they are not all kept any more."""
         with self._lock:
-            return self._updates[max(0, seen - self._forgotten) :]
+            if seen < self._forgotten:
+                raise _ProcessGone
+            return self._updates[seen - self._forgotten :]
 
     def forget(self, seen: int) -> None:
         """Drop the first `seen` changes: everybody has them."""
@@ -459,11 +466,11 @@ class _Child:
     """One process that answers queries, seen from the service."""
 
     pid: int
+    handle: int
     channel: socket.socket
     seen: int
     answers: int = 0
     buried: bool = False
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     async def follow(self, log: _Log) -> None:
         for update in log.since(self.seen):
@@ -472,7 +479,7 @@ class _Child:
 
     async def send(self, said: dict[str, Any], body: bytes = b"") -> None:
         try:
-            await self._loop.sock_sendall(self.channel, frame(said, body))
+            await asyncio.get_running_loop().sock_sendall(self.channel, frame(said, body))
         except OSError as error:
             raise EOFError from error
 
@@ -485,10 +492,10 @@ class _Child:
         return head, bytes(await self._exactly(body_bytes))
 
     async def _exactly(self, size: int) -> bytearray:
-        parts = bytearray()
+        loop, parts = asyncio.get_running_loop(), bytearray()
         while len(parts) < size:
             try:
-                part = await self._loop.sock_recv(self.channel, min(size - len(parts), 1 << 20))
+                part = await loop.sock_recv(self.channel, min(size - len(parts), 1 << 20))
             except OSError as error:
                 raise EOFError from error
             if not part:
@@ -497,10 +504,12 @@ class _Child:
         return parts
 
     def kill(self) -> None:
-        """End the process. Its number is nobody else's until the holder has been asked how it ended."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self.channel.close()
+        """End the process, if it has not ended; by its handle, because its number may be another's by now."""
+        if self.channel.fileno() >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+            os.close(self.handle)
+            self.channel.close()
 
 
 class _Holder:
@@ -515,7 +524,7 @@ class _Holder:
         self._turn = threading.Lock()
 
     @classmethod
-    def started(cls, graph: OxigraphStore, told: Callable[[], None]) -> _Holder:
+    def started(cls, graph: GraphStore, told: Callable[[], None]) -> _Holder:
         """Start a process and give it the graph; returns when it has it."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -526,6 +535,8 @@ class _Holder:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                # An interrupt from the keyboard is for the service, which ends this process in its own time.
+                start_new_session=True,
             )
         holder = cls(process, ours, _Log(told))
         try:
@@ -534,10 +545,12 @@ class _Holder:
                 path = Path(folder, "graph.nq")
                 graph.hand_over(path, holder.log.add)
                 holder._ordered({"do": "load", "path": str(path)})
-        except (OSError, _ProcessGone, KgError) as error:
+        except BaseException as error:
             graph.stop_telling(holder.log.add)
             holder.end()
-            raise Busy("queries cannot be answered yet; send the same one again in a few seconds") from error
+            if isinstance(error, OSError | _ProcessGone | KgError):
+                raise Busy("queries cannot be answered yet; send the same one again in a few seconds") from error
+            raise
         return holder
 
     def alive(self) -> bool:
@@ -545,23 +558,28 @@ class _Holder:
 
     async def fork(self, limits: Limits) -> _Child:
         """A new copy that has seen every change."""
-        pid, channel, seen = await asyncio.to_thread(self._forked, limits)
-        child = _Child(pid, channel, seen)
-        self.children.add(child)
-        return child
+        return await asyncio.to_thread(self._forked, limits)
 
-    def _forked(self, limits: Limits) -> tuple[int, socket.socket, int]:
+    def _forked(self, limits: Limits) -> _Child:
         ours, theirs = socket.socketpair()
         with self._turn, theirs:
-            self._follow()
-            said = self._ordered({"do": "fork", **asdict(limits)}, theirs)
             ours.setblocking(False)
-            return said["pid"], ours, self._seen
+            try:
+                self._follow()
+                pid = int(self._ordered({"do": "fork", **asdict(limits)}, theirs)["pid"])
+                child = _Child(pid, os.pidfd_open(pid), ours, self._seen)
+                # Known before anybody may forget changes that it has not seen.
+                self.children.add(child)
+                return child
+            except (_ProcessGone, OSError) as error:
+                ours.close()
+                raise _ProcessGone from error
 
     def follow(self) -> None:
         """Tell the process what has changed, and forget what everybody knows."""
         with self._turn:
             self._follow()
+            self.log.forget(min([self._seen, *(child.seen for child in list(self.children))]))
 
     def _follow(self) -> None:
         for update in self.log.since(self._seen):
@@ -573,10 +591,6 @@ class _Holder:
         lagging = [child for child in self.idle if self.log.last - child.seen > LAG]
         self.idle = [child for child in self.idle if child not in lagging]
         return lagging
-
-    def forget(self) -> None:
-        """Drop the changes that everybody has seen."""
-        self.log.forget(min([self._seen, *(child.seen for child in self.children)]))
 
     async def gone(self, child: _Child) -> int:
         """Which signal ended a child; ends it first if it has not."""
@@ -594,7 +608,7 @@ class _Holder:
         self.process.wait()
         self._control.close()
         for child in self.idle:
-            child.channel.close()
+            child.kill()
         self.idle.clear()
 
     def _ordered(self, said: dict[str, Any], passed: socket.socket | None = None) -> dict[str, Any]:

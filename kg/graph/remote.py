@@ -21,13 +21,15 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from importlib.resources.abc import Traversable
+from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import RLock
-from typing import IO, TYPE_CHECKING, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
@@ -41,10 +43,12 @@ from kg.graph.store import (
     LAYOUT,
     SYSTEM,
     TABLES,
+    OxigraphStore,
     Statistics,
     _about,
     _cells,
     _iri,
+    _name,
     _payload,
     _prefixes,
     _turtle,
@@ -61,11 +65,16 @@ ATTEMPTS = 5
 DROPPED_AT_ONCE = 1000
 """Graphs that one request of `clear` drops."""
 
+VIRTUOSO_STATEMENTS = 500
+"""Most statements of one INSERT for Virtuoso: 7.2.5 compiles an update, and fails on 2,000 ("10000 lines of code")."""
+
 _JSON = "application/sparql-results+json"
 _LINES = "application/n-triples"
 _NOTES_GRAPH = SYSTEM.rstrip("/")
 """Where notes stand as statements. Not below SYSTEM: engines list it as a graph among others."""
 _NOTE = f"{SYSTEM}note"
+_TRIALS = f"{_NOTES_GRAPH}-trial/"
+"""Graphs made for a moment to find out what an engine does; others that open it meanwhile take them for no notes."""
 
 _OURS = 'FILTER(STRSTARTS(STR(?graph), "%sid/"))'
 _HELD = """
@@ -131,6 +140,7 @@ class RemoteStore:
         self._marker = 0
         self._vocabularies: dict[str, str] = {}
         self._files: Mapping[str, Traversable] = {}
+        self._told: list[Callable[[str], None]] = []
         try:
             self._read_notes(discard=discard)
             self._check_union()
@@ -156,7 +166,7 @@ class RemoteStore:
         """
         with self._working:
             if not self._applied or not self._ask(self._notes.has(self._applied)):
-                self._read_notes()
+                self._look_again()
                 self._load_again()
             return self._marker
 
@@ -256,7 +266,7 @@ class RemoteStore:
                 except Overtaken:
                     if attempt + 1 == ATTEMPTS:
                         raise
-                    self._read_notes()
+                    self._look_again()
             self._vocabularies, self._files = wanted, files
         return [*(iri for iri in gone if iri not in wanted), *new]
 
@@ -277,7 +287,8 @@ class RemoteStore:
         It is written as it arrives; the file appears whole or not at all. It is of one state where the engine
         answers a query from one state, as Oxigraph does.
 
-        Raises DataFolderUnusable when the file cannot be written, Busy when the engine's answer breaks off.
+        Raises DataFolderUnusable when the file cannot be written, Busy when the engine's answer breaks off, TooLarge
+        when the engine cuts it.
         """
         if format not in DUMPS:
             raise ValueError(f"the formats of a dump are {', '.join(DUMPS)}")
@@ -290,6 +301,51 @@ class RemoteStore:
             raise DataFolderUnusable(f"the dump cannot be written: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
+
+    def backup(self, folder: Path) -> None:
+        """Copy the view as it is, marker included, into a new folder that `OxigraphStore` can open.
+
+        Raises DataFolderUnusable when the folder is there already or cannot be made, Overtaken when other processes
+        keep changing the graph.
+        """
+        with self._working, TemporaryDirectory() as scratch:
+            path = Path(scratch, "all.nq")
+            for _ in range(ATTEMPTS):
+                self.marker()
+                self.dump(path, "nquads")
+                if self._ask(self._notes.has(self._applied)):
+                    break
+            else:
+                raise Overtaken("other processes keep changing the graph; try again")
+            try:
+                folder.mkdir()
+                copy = ox.Store(str(folder))
+                copy.bulk_load(path=str(path), format=ox.RdfFormat.N_QUADS)
+                notes = [
+                    _note("layout", LAYOUT, self.base),
+                    *([_note("applied", str(self._marker))] if self._marker else []),
+                ]
+                notes += [_note("vocabulary", iri, digest) for iri, digest in self._vocabularies.items()]
+                copy.update(_EmptyGraphs().beginning(notes))
+                copy.flush()
+            except OSError as error:
+                raise DataFolderUnusable(f"the backup cannot be written: {error.strerror or 'disk'}") from error
+
+    def hand_over(self, path: Path, on_update: Callable[[str], None]) -> None:
+        """Write what readers see to a file and tell each change from then on; see `OxigraphStore.hand_over`.
+
+        A change of another process is found when `marker` is asked, and told as the whole graph anew.
+        """
+        with self._working:
+            self.marker()
+            self.dump(path, "nquads")
+            self._told.append(on_update)
+
+    def stop_telling(self, on_update: Callable[[str], None]) -> None:
+        """Call `on_update` no more; nothing happens where it was not called."""
+        with self._working:
+            if on_update in self._told:
+                self._told.remove(on_update)
 
     @property
     def _engine(self) -> Endpoint:
@@ -343,7 +399,7 @@ class RemoteStore:
             self._notes = self._tried()
         applied = _note("applied", "0", uuid4().hex)
         try:
-            self._send(self._notes.beginning([_note("layout", LAYOUT, self.base), applied]), applied, "")
+            self._send([self._notes.beginning([_note("layout", LAYOUT, self.base), applied])], applied, "")
         except Busy:
             if notes := self._listed():
                 self._understand(notes)
@@ -354,7 +410,7 @@ class RemoteStore:
 
     def _tried(self) -> _Notes:
         """How this engine can keep notes: does it remember a graph that was made and holds nothing?"""
-        trial = f"{SYSTEM}trial/{uuid4().hex}"
+        trial = f"{_TRIALS}{uuid4().hex}"
         try:
             self._engine.update(f"CREATE GRAPH <{trial}>")
             remembers = self._ask(_EmptyGraphs().has(trial)) and not self._ask(_EmptyGraphs().has(f"{trial}-other"))
@@ -372,19 +428,20 @@ class RemoteStore:
 
     def _check_union(self) -> None:
         """Refuse an engine whose default graph is one of its own: all our queries would find nothing."""
-        trial = ""
         found = self._rows("SELECT ?s ?p WHERE { GRAPH ?graph { ?s ?p ?o } FILTER(isIRI(?s)) } LIMIT 1")
-        if not found:
-            trial = _note("trial", uuid4().hex)
-            self._engine.update(f"INSERT DATA {{ GRAPH <{trial}> {{ <{trial}> <{trial}> <{trial}> }} }}")
-            found = [{"s": trial, "p": trial}]
-        seen = self._ask(f"ASK {{ {_iri(found[0]['s'] or '')} {_iri(found[0]['p'] or '')} ?o }}")
-        if trial:
-            self._engine.update(f"DROP SILENT GRAPH <{trial}>")
+        if any(self._sees(row["s"] or "", row["p"] or "") for row in found):
+            return
+        trial = f"{_TRIALS}{uuid4().hex}"
+        self._engine.update(f"INSERT DATA {{ GRAPH <{trial}> {{ <{trial}> <{trial}> <{trial}> }} }}")
+        seen = self._sees(trial, trial)
+        self._engine.update(f"DROP SILENT GRAPH <{trial}>")
         if not seen:
             raise DataFolderUnusable(
                 "the engine does not show named graphs to plain patterns: set its default graph to their union"
             )
+
+    def _sees(self, subject: str, predicate: str) -> bool:
+        return self._ask(f"ASK {{ {_iri(subject)} {_iri(predicate)} ?o }}")
 
     # Changes
 
@@ -392,30 +449,66 @@ class RemoteStore:
         self,
         marker: int,
         *,
-        dropped: Iterable[str] = (),
+        dropped: Sequence[str] = (),
         filled: Mapping[str, list[ox.Quad]] = {},
         forgotten: Iterable[str] = (),
         noted: Iterable[str] = (),
     ) -> None:
         """Drop graphs, fill graphs and set notes, if the engine's state is still the one we know."""
         after = _note("applied", str(marker), uuid4().hex)
-        text = self._notes.changing(
+        texts = self._notes.changing(
             self._applied,
             forgotten=[self._applied, *forgotten],
             noted=[after, *noted],
             dropped=[_iri(graph) for graph in dropped],
-            filled=[_filled(graph, statements) for graph, statements in filled.items()],
+            filled=self._fillings(filled),
         )
-        self._send(text, after, self._applied)
+        self._send(texts, after, self._applied)
         self._applied, self._marker = after, marker
+        if self._told:
+            self._tell([*(f"DROP SILENT GRAPH {_iri(graph)}" for graph in dropped), *_inserting(filled)])
 
-    def _send(self, text: str, after: str, before: str) -> None:
-        """Send an update until it is certain whether it was carried out: then `after` is noted in place of `before`."""
+    def _look_again(self) -> None:
+        """Take over a state that is not of our making, and tell it anew: nobody knows what led there."""
+        self._read_notes()
+        if self._told:
+            with TemporaryDirectory() as folder:
+                path = Path(folder, "all.nq")
+                self.dump(path, "nquads")
+                graphs: dict[str, list[ox.Quad]] = {}
+                for quad in ox.parse(path=str(path), format=ox.RdfFormat.N_QUADS):
+                    graphs.setdefault(quad.graph_name.value, []).append(ox.Quad(*quad.triple))
+            self._tell(["DROP ALL", *_inserting(graphs)])
+
+    def _tell(self, steps: Sequence[str]) -> None:
+        if steps:
+            for on_update in self._told:
+                on_update(";\n".join(steps))
+
+    def _fillings(self, filled: Mapping[str, list[ox.Quad]]) -> list[str]:
+        """What to insert, as one text; for Virtuoso as many, each for a request of its own."""
+        if not self._is_virtuoso():
+            return [_together(filled)] if filled else []
+        pairs = [
+            (graph, one) for graph, statements in filled.items() for one in _without_blank_nodes(graph, statements)
+        ]
+        parts = [pairs[start : start + VIRTUOSO_STATEMENTS] for start in range(0, len(pairs), VIRTUOSO_STATEMENTS)]
+        return [
+            "".join(_filled(graph, [one for _, one in group]) for graph, group in groupby(part, lambda pair: pair[0]))
+            for part in parts
+        ]
+
+    def _is_virtuoso(self) -> bool:
+        return self._engine.software.startswith("Virtuoso")
+
+    def _send(self, texts: Sequence[str], after: str, before: str) -> None:
+        """Send updates until it is certain whether they were carried out: `after` is noted in place of `before`."""
         failure: KgError | None = None
         for pause in (0.0, *PAUSES_SECONDS):
             time.sleep(pause)
             try:
-                self._engine.update(text)
+                for text in texts:
+                    self._engine.update(text)
                 failure = None
             except KgError as error:
                 failure = error
@@ -451,7 +544,7 @@ class RemoteStore:
 
     def _exclusion(self) -> str:
         """What keeps the notes out of a query, for engines that have words for it."""
-        if isinstance(self._notes, _Statements) and self._engine.software.startswith("Virtuoso"):
+        if isinstance(self._notes, _Statements) and self._is_virtuoso():
             leave_out = f"graph-exclude <{_NOTES_GRAPH}>"
             return f"define input:default-{leave_out} define input:named-{leave_out} "
         return ""
@@ -482,6 +575,10 @@ class RemoteStore:
             yield _quads(io.BufferedReader(Chunks(chunks)))
 
 
+GraphStore = OxigraphStore | RemoteStore
+"""The graph view, wherever it lies."""
+
+
 class _Notes(Protocol):
     """How an engine keeps notes, which are IRIs below SYSTEM."""
 
@@ -499,8 +596,8 @@ class _Notes(Protocol):
 
     def changing(
         self, state: str, *, forgotten: list[str], noted: list[str], dropped: list[str], filled: list[str]
-    ) -> str:
-        """The update that, if the note `state` is there, drops and fills graphs and changes notes."""
+    ) -> list[str]:
+        """The updates that, if the note `state` is there, drop and fill graphs and change notes, these last."""
 
 
 class _EmptyGraphs:
@@ -519,12 +616,11 @@ class _EmptyGraphs:
 
     def changing(
         self, state: str, *, forgotten: list[str], noted: list[str], dropped: list[str], filled: list[str]
-    ) -> str:
+    ) -> list[str]:
         steps = [f"DROP GRAPH <{note}>" for note in forgotten] + [f"CREATE GRAPH <{note}>" for note in noted]
         steps += [f"DROP SILENT GRAPH {graph}" for graph in dropped]
-        if filled:
-            steps.append(f"INSERT DATA {{\n{''.join(filled)}}}")
-        return ";\n".join(steps)
+        steps += [f"INSERT DATA {{\n{text}}}" for text in filled]
+        return [";\n".join(steps)]
 
 
 class _Statements:
@@ -544,7 +640,7 @@ class _Statements:
 
     def changing(
         self, state: str, *, forgotten: list[str], noted: list[str], dropped: list[str], filled: list[str]
-    ) -> str:
+    ) -> list[str]:
         condition = self._noting(f"<{state}>")
         steps = []
         if dropped:
@@ -552,12 +648,11 @@ class _Statements:
                 f"DELETE {{ GRAPH ?graph {{ ?s ?p ?o }} }} "
                 f"WHERE {{ {condition} VALUES ?graph {{ {' '.join(dropped)} }} GRAPH ?graph {{ ?s ?p ?o }} }}"
             )
-        if filled:
-            steps.append(f"INSERT {{\n{''.join(filled)}}} WHERE {{ {condition} }}")
+        steps += [f"INSERT {{\n{text}}} WHERE {{ {condition} }}" for text in filled]
         gone = " ".join(self._noting(f"<{note}>") for note in forgotten)
         new = " ".join(self._noting(f"<{note}>") for note in noted)
         steps.append(f"DELETE {{ {gone} }} INSERT {{ {new} }} WHERE {{ {condition} }}")
-        return ";\n".join(steps)
+        return steps if len(filled) > 1 else [";\n".join(steps)]
 
     def _noting(self, note: str) -> str:
         return f"GRAPH <{_NOTES_GRAPH}> {{ <{_NOTES_GRAPH}> <{_NOTE}> {note} }}"
@@ -620,6 +715,24 @@ def _solutions(answer: bytes | IO[bytes]) -> ox.QuerySolutions:
     if not isinstance(results, ox.QuerySolutions):
         raise SyntaxError("no table of solutions")
     return results
+
+
+def _together(filled: Mapping[str, list[ox.Quad]]) -> str:
+    return "".join(_filled(graph, statements) for graph, statements in filled.items())
+
+
+def _inserting(filled: Mapping[str, list[ox.Quad]]) -> list[str]:
+    """The step that fills graphs, if there are any."""
+    return [f"INSERT DATA {{\n{_together(filled)}}}"] if filled else []
+
+
+def _without_blank_nodes(graph: str, statements: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
+    """Blank nodes given names (RDF 1.1, 3.5), so that a graph may come in parts."""
+
+    def named(term: Any) -> Any:
+        return _name(f"{graph}/.well-known/genid/{term.value}") if isinstance(term, ox.BlankNode) else term
+
+    return (ox.Quad(named(one.subject), one.predicate, named(one.object)) for one in statements)
 
 
 def _declares(sparql: str, name: str) -> bool:

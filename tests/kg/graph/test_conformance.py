@@ -188,7 +188,7 @@ def test_a_batch_is_taken_whole_or_not_at_all(store, payload):
     assert store.marker() == 1
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=40) | st.text(alphabet="\\u0022U\"}{;#\n\r\t'<>é€😀", max_size=30))
 def test_any_text_is_stored_and_read_back_as_it_is(store, text):
     escaped = "".join(f"\\U{ord(character):08X}" for character in text)
@@ -231,7 +231,7 @@ def test_statistics_dumps_and_lists_never_meet_what_the_view_notes(backend, stor
     assert store.marker() == 41
     assert store.statistics().statements == len(everything(store)) == 1 + 1 + ABOUT_RECORD
     assert store.statistics().records == {"city": 1}
-    for format in "trig", "nquads":
+    for format in "trig", "nquads", "jsonld":
         store.dump(tmp_path / "all", format)
         assert b"system" not in (tmp_path / "all").read_bytes()
 
@@ -440,3 +440,16 @@ def test_a_dump_that_cannot_be_written_leaves_the_old_one(store, tmp_path):
         with pytest.raises(DataFolderUnusable, match="the dump cannot be written"):
             store.dump(target)
     assert [path.name for path in tmp_path.iterdir() if path.name != "graph"] == ["taken"]
+
+
+def test_a_backup_opens_as_an_embedded_view_of_its_own(store, tmp_path):
+    store.load_vocabulary({"https://x.org/v": turtle(tmp_path, "v", "<#a> <#in> (1 2) .")})
+    store.apply([row(1, "riga", "Riga")], 7)
+    store.backup(tmp_path / "copy")
+    store.apply([row(8, "riga", "Riga today")], 8)
+    with pytest.raises(DataFolderUnusable, match="the backup cannot be written"):
+        store.backup(tmp_path / "copy")
+    with OxigraphStore(tmp_path / "copy", BASE) as copy:
+        assert (labels(copy, "riga"), copy.marker(), copy.held()) == (["Riga"], 7, {("city", "riga"): 1})
+        assert copy.vocabularies() == store.vocabularies()
+        assert copy.statistics().statements == 1 + ABOUT_RECORD + 5
