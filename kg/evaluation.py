@@ -299,7 +299,9 @@ def _resampled(values: Sequence[float], type: str) -> Draws | None:
     """Means of 1,000 draws with replacement, the same at every call; types are drawn independently of each other."""
     if not values:
         return None
-    places = np.random.default_rng([_SEED, zlib.crc32(type.encode())]).integers(0, len(values), (_RESAMPLES, len(values)))
+    places = np.random.default_rng([_SEED, zlib.crc32(type.encode())]).integers(
+        0, len(values), (_RESAMPLES, len(values))
+    )
     return np.asarray(values, float)[places].mean(axis=1)
 
 

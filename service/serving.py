@@ -38,6 +38,8 @@ def listen(host: str, port: int) -> tuple[socket.socket, str]:
             f"cannot listen on {host} port {port} ({error.strerror or error}); stop what listens there, "
             "or choose another with --port"
         ) from error
+    # asyncio turns Nagle's delay off only on sockets it made itself: 44 ms per answer with it, 1.5 ms without.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return listening, f"http://{shown}:{listening.getsockname()[1]}"
 

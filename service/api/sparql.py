@@ -316,18 +316,18 @@ class _Outbox:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._bytes = 0
+        self.bytes = 0
 
     def is_full(self) -> bool:
-        return self._bytes >= self._limit_bytes
+        return self.bytes >= self._limit_bytes
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
-        self._bytes += size
+        self.bytes += size
         try:
             yield
         finally:
-            self._bytes -= size
+            self.bytes -= size
 
 
 class _Slowly(Response):

@@ -57,8 +57,8 @@ class Example:
 def examples(base: str) -> tuple[Example, ...]:
     """The competency questions that SPARQL answers, by number, with the addresses of records below `base`.
 
-    >>> examples(DEFAULT_BASE)[0].titles["en"]
-    'Which practices fit a town of our size?'
+    >>> examples(DEFAULT_BASE)[1].titles["en"]
+    'Which of these mentors can work in a language we speak?'
     """
     return tuple(_example(file.read_text(encoding="utf-8"), base) for file in sorted(shipped("questions").glob("*.rq")))
 

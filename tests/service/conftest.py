@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from fastapi import FastAPI
 
 from kg.catalogue import Catalogue
 from service.app import create_app
+from service.serving import listen
 from service.settings import Settings
 from tests.models import prepared_models
 
@@ -33,11 +33,10 @@ class Server:
 @contextmanager
 def running(app: FastAPI) -> Iterator[Server]:
     """Serve an application from a thread, on a free port of the loopback."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening, url = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
         deadline = time.monotonic() + 20
         while not server.started:

@@ -18,6 +18,7 @@ from SPARQLWrapper import CSV, JSON, TURTLE, XML, SPARQLWrapper
 from kg.catalogue import Catalogue
 from kg.graph.queries import GRAPHS, TABLES
 from kg.vocabulary import DEFAULT_BASE
+from ontology import path as shipped
 from service.api.sparql import NAMES
 from service.app import create_app
 from service.settings import Settings
@@ -28,6 +29,7 @@ SD = Namespace("http://www.w3.org/ns/sparql-service-description#")
 CITY = f"{DEFAULT_BASE}id/city/"
 LABELS = "SELECT ?city ?name { ?city a schema:City ; rdfs:label ?name } ORDER BY ?city ?name LIMIT 20"
 RECORD = f"{CITY}jelgava#record"
+QUESTIONS = list(shipped("questions").glob("*.rq"))
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 DIRECT = {"Content-Type": "application/sparql-query"}
 
@@ -311,7 +313,7 @@ def test_without_a_query_the_endpoint_describes_itself(server: Server, media_typ
     assert (service, SD.feature, SD.UnionDefaultGraph) in graph
     assert len(list(graph.objects(service, SD.resultFormat))) == len(TABLES) + len(GRAPHS)
     questions = list(graph.subjects(RDF.type, SH.SPARQLExecutable))
-    assert len(questions) == len(list(Path("ontology/questions").glob("*.rq")))
+    assert len(questions) == len(QUESTIONS)
 
 
 def test_every_example_of_the_description_is_answered(server: Server) -> None:
@@ -336,7 +338,7 @@ def test_a_browser_gets_a_page_to_write_queries_on(client: httpx.Client) -> None
     assert "<script" not in page.text
     assert "may take 10 seconds and give 100" in page.text
     links = re.findall(r'href="(/sparql\?example=\d+[^"]*)"', page.text)
-    assert len(links) == len(list(Path("ontology/questions").glob("*.rq")))
+    assert len(links) == len(QUESTIONS)
     chosen = client.get(links[0].replace("&amp;", "&"), headers=BROWSER).text
     assert "VALUES" in re.findall(r"<textarea.*?</textarea>", chosen, re.S)[0]
 
@@ -410,6 +412,26 @@ def test_search_used_wrongly_says_how_to_use_it(client: httpx.Client) -> None:
     answer = client.get("/sparql", params={"query": "SELECT * { SERVICE mg:search { ?p mg:score ?s } }"})
     assert kind_of(answer) == (400, "bad-query")
     assert "mg:query" in answer.json()["detail"]
+
+
+# What is documented
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/sparql.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sparql\n(.*?)```", DOCUMENT, re.S), ids=lambda query: query[:40])
+def test_every_query_of_the_documentation_finds_something(client: httpx.Client, query: str) -> None:
+    assert rows(client.get("/sparql", params={"query": query}))
+
+
+def test_every_limit_is_documented_with_its_setting() -> None:
+    documented = re.findall(r"^\| .*`MENTORGRAPH_(SPARQL_[A-Z_]+)` \|", DOCUMENT, re.MULTILINE)
+    assert sorted(documented) == sorted(name.upper() for name in Settings.model_fields if name.startswith("sparql_"))
+
+
+def test_every_format_is_documented() -> None:
+    for name, media_type in NAMES.items():
+        assert re.search(rf"`{re.escape(media_type)}`.*\| `{name}` \|", DOCUMENT)
 
 
 # Writes and secrets
