@@ -16,7 +16,6 @@ import argparse
 import gc
 import json
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,9 @@ from kg.ledger import Change
 from kg.records import to_graph, to_ntriples
 from kg.search import view
 from kg.search.embedding import Embedder, load_embedder, prepare_model
+
+HEADING = """| practices | embedding alone, ms | suggestion, ms (p95) | ratio | start with first answer, s | memory, MB |
+|---:|---:|---:|---:|---:|---:|"""
 
 START = """
 import sys, time
@@ -153,29 +155,31 @@ def main() -> None:
     opened = Catalogue._open_search
     Catalogue._open_search = lambda self: view.SearchView(self.folder.search, sums, read=self._read, discard=True)
     try:
-        rows = [measure(size, options.rounds, models, real, sums) for size in options.sizes]
+        rows = []
+        if not options.json:
+            print(HEADING, flush=True)
+        for size in options.sizes:
+            rows.append(measure(size, options.rounds, models, real, sums))
+            if not options.json:
+                print(line(rows[-1]), flush=True)
     finally:
         Catalogue._open_search = opened
     if options.json:
         print(json.dumps(rows, indent=1))
         return
-    print(
-        f"resident memory of this process at its peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB"
-    )
-    print(
-        "| practices | embedding alone, ms | suggestion, ms (p95) | ratio | start with first answer, s | memory, MB |"
-    )
-    print("|---:|---:|---:|---:|---:|---:|")
-    for row in rows:
-        print(
-            f"| {row['practices']:,} | {row['embedding_ms']:.1f} | {row['suggestion_ms']:.1f} ({row['suggestion_p95_ms']:.1f}) "
-            f"| {row['ratio']:.2f} | {row['start_s']:.2f} | {row['memory_mb']:,.0f} |"
-        )
     for row in rows:
         print(
             f"{row['practices']:,} practices: into the ledger {row['ledger_s']:.0f} s, graph {row['graph_s']:.0f} s, "
             f"index {row['index_s']:.0f} s"
         )
+
+
+def line(row: dict[str, float]) -> str:
+    """One line of the table."""
+    return (
+        f"| {row['practices']:,} | {row['embedding_ms']:.1f} | {row['suggestion_ms']:.1f} ({row['suggestion_p95_ms']:.1f}) "
+        f"| {row['ratio']:.2f} | {row['start_s']:.2f} | {row['memory_mb']:,.0f} |"
+    )
 
 
 if __name__ == "__main__":

@@ -502,8 +502,8 @@ class Catalogue:
             report.changed += 1
 
     def _near(self, kind: str, id: str) -> tuple[str, ...]:
-        """Identifiers on record that look like a mistyped one."""
-        heads = self.ledger.list(kind, limit=2000, published=True)
+        """Public records' identifiers that look like a mistyped one."""
+        heads = self.ledger.list(kind, limit=2000, published=True, visibility="public")
         return nearest(id, [head.id for head in heads])
 
     # Records out
@@ -525,9 +525,13 @@ class Catalogue:
         if revision is not None and revision.visibility == "public":
             return self._with_state(self._read(revision), revision)
         head = self.ledger.head(kind, id)
-        if head is not None and head.state in ("withdrawn", "merged"):
+        if head is not None and head.state in ("withdrawn", "merged") and self._was_public(kind, id):
             raise Gone(kind, id, head.reason, head.replaced_by)
         raise self._not_found(kind, id)
+
+    def _was_public(self, kind: str, id: str) -> bool:
+        """Whether readers have ever seen a record; of others not even the withdrawal is told."""
+        return any(one.state == "published" and one.visibility == "public" for one in self.ledger.history(kind, id))
 
     def _not_found(self, kind: str, id: str) -> NotFound:
         """The error, with the nearest identifiers."""

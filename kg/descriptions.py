@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from rdflib import DCAT, DCTERMS, FOAF, OWL, RDF, RDFS, SH, VOID, XSD, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
@@ -429,14 +430,23 @@ def record_graph(revision: Revision, base: str) -> Graph:
 def statements_about(revision: Revision, base: str) -> list[Triple]:
     """What is said of a record itself: its class, subject, state, time of change and revision."""
     record = record_iri(base, revision.kind, revision.id)
-    changed = revision.time.isoformat().replace("+00:00", "Z")
     return [
         (record, RDF.type, DCAT.CatalogRecord),
         (record, FOAF.primaryTopic, thing_iri(base, revision.kind, revision.id)),
         (record, MG.state, URIRef(f"{CONCEPTS}record-state/published")),
-        (record, DCTERMS.modified, Literal(changed, datatype=XSD.dateTime)),
+        (record, DCTERMS.modified, Literal(time_of(revision.time), datatype=XSD.dateTime)),
         (record, OWL.versionInfo, Literal(str(revision.number))),
     ]
+
+
+def time_of(time: datetime) -> str:
+    """A time as xsd:dateTime in its shortest form, which is how the graph view has it too.
+
+    >>> time_of(datetime(2026, 3, 1, 9, 30, microsecond=120_000, tzinfo=UTC)), time_of(datetime(2026, 3, 1, tzinfo=UTC))
+    ('2026-03-01T09:30:00.12Z', '2026-03-01T00:00:00Z')
+    """
+    text = time.astimezone(UTC).isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if "." in text else text) + "Z"
 
 
 def _empty() -> Graph:

@@ -72,7 +72,11 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     app.add_middleware(BodyLimit, limit_bytes=settings.body_limit_bytes)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["Content-Type"]
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST"],
+        allow_headers=["Content-Type"],
+        expose_headers=["ETag", "Link", "X-Revision", "Repr-Digest"],
     )
     app.add_middleware(problems.OwnMistakes)
     app.add_middleware(SecurityHeaders)

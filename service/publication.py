@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-from threading import Lock
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kg.descriptions import Size, measure
 from kg.errors import Gone, NotFound, quoted
-from kg.exchange.dumps import Dumps
+from kg.exchange.dumps import REST, Dumps
 from kg.fields import Kind, declaration
 from kg.ledger import Revision
+from kg.validation import nearest
 from kg.views import is_shown
 from service.api.records import checked_id
+from service.turns import Turns
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
 
-ATTEMPTS = 3
-"""How often the dataset is counted again when it changes meanwhile. Then a count of mixed age has to do."""
-
 
 class Publication:
-    """Dumps and counts of one catalogue, each made once per revision."""
+    """Dumps and counts of one catalogue, each made once per revision.
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    `turns` bounds the work: one thing is made at a time, apart from the places that suggestions have, so that a
+    crowd that asks for dumps keeps nobody from an answer. Counting rests as dumps do.
+    """
+
+    def __init__(self, catalogue: Catalogue, wait_seconds: float) -> None:
         self._catalogue = catalogue
         self.dumps = Dumps(catalogue.folder.path / "dumps", catalogue.graph)
-        self._measuring = Lock()
-        self._measured: tuple[str, int, Size] | None = None
+        self.turns = Turns(1, wait_seconds)
+        self._counted: _Counted | None = None
 
-    def size(self) -> tuple[str, int, Size]:
-        """Tag of the content, number of its revision, and its counts; counted when they are asked for after a change."""
-        with self._measuring:
-            for _ in range(ATTEMPTS):
-                tag, revision = self.dumps.tag(), self._catalogue.graph.marker()
-                if self._measured is not None and self._measured[0] == tag:
-                    break
-                self._measured = (tag, revision, measure(self._catalogue.graph.rows, self._catalogue.base))
-            assert self._measured is not None
-            return self._measured
+    def size(self) -> tuple[int, Size]:
+        """Counts of the dataset, with the number of the revision that they are of. To be called in a turn."""
+        tag, revision, began = self.dumps.tag(), self._catalogue.graph.marker(), time.monotonic()
+        counted = self._counted
+        if counted is None or (counted.tag != tag and began >= counted.rests_until):
+            size = measure(self._catalogue.graph.rows, self._catalogue.base)
+            now = time.monotonic()
+            self._counted = counted = _Counted(tag, revision, size, now + REST * (now - began))
+        return counted.revision, counted.size
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Counts that are ready."""
+
+    tag: str
+    revision: int
+    size: Size
+    rests_until: float
+
+
+NEAR_AMONG = 2000
+"""Identifiers among which those like a mistyped one are looked for; more would make a mistake costly."""
 
 
 def kind_named(name: str) -> Kind:
@@ -61,24 +78,17 @@ def shown_revision(catalogue: Catalogue, kind: str, id: str) -> Revision:
     had seen it. One that was never public is not found: its withdrawal would tell that it was there.
     """
     kind = kind_named(kind).name
-    revision = catalogue.ledger.published(kind, checked_id(kind, id))
+    ledger = catalogue.ledger
+    revision = ledger.published(kind, checked_id(kind, id))
     if revision is not None and is_shown(revision):
         return revision
-    if not any(one.state == "published" and one.visibility == "public" for one in catalogue.ledger.history(kind, id)):
-        raise _never_shown(catalogue, kind, id)
-    catalogue.get(kind, id)
-    raise NotFound(f"{kind} {quoted(id)} is no longer public")
-
-
-def _never_shown(catalogue: Catalogue, kind: str, id: str) -> NotFound:
-    """The error for a record that readers never saw, the same as for one that never was."""
-    try:
-        catalogue.get(kind, id)
-    except NotFound as error:
-        return error
-    except Gone:
-        pass
-    return NotFound(f"there is no {kind} {quoted(id)} on record")
+    head = ledger.head(kind, id)
+    was_shown = any(one.state == "published" and one.visibility == "public" for one in ledger.history(kind, id))
+    if was_shown and head is not None and head.state in ("withdrawn", "merged"):
+        raise Gone(kind, id, head.reason, head.replaced_by)
+    near = nearest(id, [one.id for one in ledger.list(kind, limit=NEAR_AMONG, visibility="public", published=True)])
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise NotFound(f"there is no {kind} {quoted(id)} on record{hint}")
 
 
 def successor(catalogue: Catalogue, error: Gone) -> str | None:

@@ -25,16 +25,16 @@ def dump(request: Request, name: str) -> Response:
     file = name.removesuffix(".sha256")
     if file not in NAMES:
         raise NotFound(f"there is no dump {quoted(name)}; there are {', '.join(NAMES)}, each with .sha256")
-    dumps, form = request.app.state.publication.dumps, NAMES[file]
-    links = [link(VOID, "describedby")]
-    headers = cache_headers(f"{dumps.tag()}-{name}", links=links)
+    publication = request.app.state.publication
+    with publication.turns.one():
+        made = publication.dumps.whole(NAMES[file])
+    headers = cache_headers(f"{made.tag}-{name}", links=[link(VOID, "describedby")])
+    if is_fresh(request, headers) or name != file:
+        made.file.close()
     if is_fresh(request, headers):
         return not_modified(headers)
-    with request.app.state.turns.one():
-        made = dumps.whole(form)
-    headers = cache_headers(f"{made.tag}-{name}", links=links) | {"X-Revision": str(made.revision)}
+    headers["X-Revision"] = str(made.revision)
     if name != file:
-        made.file.close()
         return Response(f"{made.sha256}  {made.name}\n", 200, headers, "text/plain")
     headers |= {
         "Content-Length": str(made.size_bytes),

@@ -110,13 +110,12 @@ def _vocabulary(request: Request, iri: str, digest: str, format: Format) -> Resp
 
 def _union(request: Request, format: Format) -> Response:
     """The default graph: made once per revision and format, as a file, and sent from there."""
-    dumps = request.app.state.publication.dumps
-    links = [link(VOID, "describedby")]
-    headers = cache_headers(f"{dumps.tag()}-{format.suffix}", vary="Accept", links=links)
+    publication = request.app.state.publication
+    with publication.turns.one():
+        dump = publication.dumps.union(UNION_FORMS.get(format.suffix, format.suffix))
+    headers = cache_headers(f"{dump.tag}-{format.suffix}", vary="Accept", links=[link(VOID, "describedby")])
     if is_fresh(request, headers):
+        dump.file.close()
         return not_modified(headers)
-    with request.app.state.turns.one():
-        dump = dumps.union(UNION_FORMS.get(format.suffix, format.suffix))
-    headers = cache_headers(f"{dump.tag}-{format.suffix}", vary="Accept", links=links)
     headers["Content-Length"] = str(dump.size_bytes)
     return StreamingResponse(dump.chunks(), 200, headers, format.media_type)

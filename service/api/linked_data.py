@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from rdflib import FOAF, OWL, Graph
 from rdflib.term import URIRef
 
-from kg.descriptions import Place, catalogue_graph, record_graph, void_graph, with_prefixes
+from kg.descriptions import Place, catalogue_graph, record_graph, time_of, void_graph, with_prefixes
 from kg.errors import Gone, NotFound, quoted
 from kg.fields import declaration, json_ld_context
 from kg.ledger import Revision
@@ -132,7 +132,7 @@ def record_body(catalogue: Catalogue, revision: Revision, format: Format, site: 
         "https://w3id.org/mentorgraph/ontology#state": {"id": f"{DEFAULT_BASE}concept/record-state/published"},
         "http://purl.org/dc/terms/modified": {
             "@type": "http://www.w3.org/2001/XMLSchema#dateTime",
-            "@value": revision.time.isoformat().replace("+00:00", "Z"),
+            "@value": time_of(revision.time),
         },
         str(OWL.versionInfo): str(revision.number),
     }
@@ -306,8 +306,9 @@ def _description(
     """A description in the format asked for. Counting passes over the whole graph, so it takes a turn."""
     catalogue = request.app.state.catalogue
     format = format or chosen_format(request)
-    with request.app.state.turns.one():
-        _, revision, size = request.app.state.publication.size()
+    publication = request.app.state.publication
+    with publication.turns.one():
+        revision, size = publication.size()
     place = Place(catalogue.base, site_of(request), request.app.state.settings.publisher, revision)
     links = [link(f"{catalogue.base}{address[1:]}", "canonical"), *alternates(address, but=format.media_type)]
     return _document(request, describe(size, place), format, links, vary)

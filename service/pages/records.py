@@ -204,7 +204,7 @@ def absent(request: Request, error: KgError, language: str) -> Response:
 
 
 def title_of(kind: Kind, record: Record, reading: _Reading) -> Wording:
-    """What a record is called: its leading text, else its kind and what it connects."""
+    """What a record is called: its leading text, else the records that it connects."""
     leading = _leading(kind)
     if leading and record.get(leading.key):
         return reading.wording(record[leading.key])
@@ -213,8 +213,7 @@ def title_of(kind: Kind, record: Record, reading: _Reading) -> Wording:
         for field in kind.fields
         if field.type == "ref" and not field.many and field.key in record
     ]
-    said = " – ".join(connected[:3]) or record["id"]
-    return Wording(f"{in_language(kind.label, reading.language)}: {said}", reading.language)
+    return Wording(" – ".join(connected[:3]) or record["id"], reading.language)
 
 
 def _leading(structure: Structure) -> Field | None:

@@ -10,8 +10,6 @@ from kg.errors import BadRequest, DataFolderInUse, DataFolderUnusable, Gone, Inv
 from kg.ledger import Change
 from ontology import path as shipped
 
-pytest_plugins = ["tests.models"]
-
 GENT = {"kind": "city", "id": "gent", "name": {"en": "Ghent", "fr": "Gand", "nl": "Gent"}, "country": "BE"}
 DUOS = {
     "kind": "practice",
@@ -65,7 +63,7 @@ def test_loading_again_changes_nothing(started, tmp_path, models_folder):
         assert report.unchanged == before == catalogue.ledger.last_number()
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "nq", "trig"])
+@pytest.mark.parametrize("ending", ["jsonl", "nq", "trig", "nq.gz"])
 def test_what_is_exported_can_be_loaded_and_changes_nothing(reading, started, tmp_path, models_folder, ending):
     """Statements of the vocabularies are in the RDF dumps too; they are told and left alone."""
     target = tmp_path / f"all.{ending}"
@@ -325,6 +323,17 @@ def test_a_withdrawn_record_is_gone_with_its_reason_and_leaves_the_views(empty):
         empty.get("practice", "gent--duos")
     assert empty.check() == []
     assert empty.suggest_mentors({"needs": [{"text": "pair newcomers with residents"}]})["suggestions"] == []
+
+
+def test_of_a_record_that_was_never_public_not_even_the_withdrawal_is_told(empty):
+    empty.save([GENT, {"kind": "need", "id": "secret-need", "mentee": "gent", "need_text": {"en": "Xyzzy"}}])
+    with empty.ledger.write() as transaction:
+        transaction.append(Change("need", "secret-need", "withdrawn", "team", "", "ilze", reason="the mayor resigned"))
+    with pytest.raises(NotFound):
+        empty.get("need", "secret-need")
+    with pytest.raises(NotFound) as caught:
+        empty.get("need", "secret-needs")
+    assert "did you mean" not in str(caught.value)
 
 
 def test_two_openings_of_one_folder_do_not_go(started, models_folder, reading):

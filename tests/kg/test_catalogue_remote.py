@@ -17,8 +17,6 @@ from kg.graph.store import OxigraphStore
 from ontology import path as shipped
 from tests.engines import OxigraphServer
 
-pytest_plugins = ["tests.models"]
-
 QUESTIONS = sorted(shipped("questions").glob("*.rq"))
 RIGA = {"kind": "city", "id": "test-town", "name": {"en": "Test Town"}, "country": "LV"}
 REQUEST = {"needs": [{"text": "housing for refugees"}, {"text": "Sprachcafé"}], "as_of": "2026-01-01", "limit": 20}

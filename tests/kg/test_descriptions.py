@@ -145,7 +145,7 @@ MANDATORY = """
 def conforms(graph: Graph) -> bool:
     shapes = Graph().parse(data=MANDATORY, format="turtle")
     # pyshacl.validate would leave rdflib's NORMALIZE_LITERALS switched on for the tests that follow.
-    return bool(Validator(DataGraph(graph), shacl_graph=shapes).run()[0])
+    return bool(Validator(DataGraph.from_rdflib(graph), shacl_graph=shapes).run()[0])
 
 
 @pytest.mark.parametrize("licences", [{CC_BY: 3}, {CC_BY: 2, None: 1}, {CC_BY: 1, CC_0: 1}, {}])

@@ -90,7 +90,7 @@ def test_passages_say_their_language_and_practices_can_be_opened(client: httpx.C
     quotes = page.all("blockquote")
     assert quotes
     assert all(quote["lang"] for quote in quotes)
-    for link in (a["href"] for a in page.all("a") if (a["href"] or "").startswith("/api/practices/")):
+    for link in (a["href"] for a in page.all("a") if (a["href"] or "").startswith("/page/practice/")):
         assert client.get(link).status_code == 200
 
 

@@ -28,7 +28,6 @@ from kg.search.embedding import (
     load_embedder,
     prepare_model,
 )
-from tests.models import embedder, models_folder  # noqa: F401
 
 TEXTS = [
     "Housing",
@@ -124,7 +123,7 @@ def test_importing_the_module_loads_no_model_library() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_serving_loads_neither_torch_nor_sentence_transformers(models_folder: Path) -> None:  # noqa: F811
+def test_serving_loads_neither_torch_nor_sentence_transformers(models_folder: Path) -> None:
     code = (
         "import sys, pathlib; from kg.search.embedding import load_embedder\n"
         "load_embedder(pathlib.Path(sys.argv[1])).embed(['a need'], kind='query')\n"
@@ -136,7 +135,7 @@ def test_serving_loads_neither_torch_nor_sentence_transformers(models_folder: Pa
 # ------------------------------------------------------------------------------------- the bundled model
 
 
-def test_the_bundled_model_is_recognised_as_reading_english_only(models_folder: Path) -> None:  # noqa: F811
+def test_the_bundled_model_is_recognised_as_reading_english_only(models_folder: Path) -> None:
     facts = current_model(models_folder)
     assert facts is not None
     assert (facts.name, facts.runtime, facts.dimension, facts.max_tokens) == ("all-MiniLM-L6-v2", "onnx", 384, 256)
@@ -146,13 +145,13 @@ def test_the_bundled_model_is_recognised_as_reading_english_only(models_folder: 
     assert not facts.multilingual
 
 
-def test_it_computes_what_sentence_transformers_computes(embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_it_computes_what_sentence_transformers_computes(embedder: OnnxEmbedder) -> None:
     model = embedding._sentence_transformer(embedding._bundled_folder())
     expected = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
     assert np.abs(embedder.embed(TEXTS, kind="passage") - expected).max() < 1e-4
 
 
-def test_a_need_lies_nearer_to_a_practice_that_answers_it(embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_a_need_lies_nearer_to_a_practice_that_answers_it(embedder: OnnxEmbedder) -> None:
     need = embedder.embed(["Refugees cannot find flats they can pay"], kind="query")
     practices = embedder.embed(
         ["The city rents apartments from owners and lets them to refugee families.", "Children plant trees at school."],
@@ -162,7 +161,7 @@ def test_a_need_lies_nearer_to_a_practice_that_answers_it(embedder: OnnxEmbedder
     assert near > far + 0.2
 
 
-def test_rows_have_length_one_whatever_the_text(embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_rows_have_length_one_whatever_the_text(embedder: OnnxEmbedder) -> None:
     hostile = ["", " ", "\x00\x07", "\ud800 lone", "\u202eعربي", "e" + "\u0301" * 500, "x" * 1_000_000, "a " * 500_000]
     vectors = embedder.embed(hostile, kind="passage")
     assert vectors.dtype == np.float32
@@ -170,13 +169,13 @@ def test_rows_have_length_one_whatever_the_text(embedder: OnnxEmbedder) -> None:
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
 
 
-def test_a_text_is_embedded_alike_alone_and_beside_others(embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_a_text_is_embedded_alike_alone_and_beside_others(embedder: OnnxEmbedder) -> None:
     together = embedder.embed(TEXTS, kind="passage")
     alone = np.vstack([embedder.embed([text], kind="passage") for text in TEXTS])
     assert np.abs(together - alone).max() < 1e-6
 
 
-def test_order_is_kept_over_many_batches(embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_order_is_kept_over_many_batches(embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["school " * (1 + i * 7 % 11) for i in range(30)]
     expected = embedder.embed(texts, kind="passage")
     monkeypatch.setattr(embedding, "CHUNK_TEXTS", 7)
@@ -196,7 +195,7 @@ def test_no_batch_has_more_tokens_than_stated() -> None:
     assert all(len(b) == 1 or len(b) * max(sizes[i] for i in b) <= embedding.BATCH_TOKENS for b in batches)
 
 
-def test_threads_get_the_same_vectors(embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_threads_get_the_same_vectors(embedder: OnnxEmbedder) -> None:
     texts = [f"need {i}: housing and schools" for i in range(24)]
     expected = embedder.embed(texts, kind="passage")
     with ThreadPoolExecutor(4) as pool:
@@ -204,12 +203,12 @@ def test_threads_get_the_same_vectors(embedder: OnnxEmbedder) -> None:  # noqa: 
     assert np.abs(np.array(found) - expected).max() < 1e-6
 
 
-def test_nothing_to_embed_gives_no_rows(embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_nothing_to_embed_gives_no_rows(embedder: OnnxEmbedder) -> None:
     assert embedder.embed([], kind="query").shape == (0, 384)
     assert embedder.embed([], kind="passage").shape == (0, 384)
 
 
-def test_another_kind_is_refused(embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_another_kind_is_refused(embedder: OnnxEmbedder) -> None:
     with pytest.raises(ValueError, match="'query' or 'passage', not 'document'"):
         embedder.embed(["x"], kind="document")  # type: ignore[arg-type]
 

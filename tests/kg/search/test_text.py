@@ -26,7 +26,6 @@ from kg.search.text import (
     terms,
     words,
 )
-from tests.models import embedder, models_folder  # noqa: F401
 
 NEEDS = {
     "en": "We look for ways to house refugee families near schools",
@@ -177,7 +176,7 @@ def test_what_is_not_known_gives_no_passage() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "de", "el", "lv"])
-def test_long_texts_become_windows_the_model_reads_whole(language: str, embedder: OnnxEmbedder) -> None:  # noqa: F811
+def test_long_texts_become_windows_the_model_reads_whole(language: str, embedder: OnnxEmbedder) -> None:
     text = " ".join(f"{NEEDS[language]} ({i})." for i in range(80))
     record = {"title": {language: NEEDS[language]}, "action": {language: text}}
     for counter in (None, embedder.count_tokens):

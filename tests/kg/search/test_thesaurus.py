@@ -17,7 +17,6 @@ import ontology
 from kg.errors import TooLarge, UnreadableInput
 from kg.search.embedding import OnnxEmbedder
 from kg.search.thesaurus import Thesaurus, bridge
-from tests.models import embedder, models_folder  # noqa: F401
 
 THESAURI = Path(__file__).resolve().parents[4] / "shared" / "data" / "thesauri"
 
@@ -230,7 +229,7 @@ def test_english_needs_stay_as_they_are(themes: Thesaurus) -> None:
 def test_the_bridge_brings_a_need_nearer_to_its_english_meaning(
     themes: Thesaurus,
     language: str,
-    embedder: OnnxEmbedder,  # noqa: F811
+    embedder: OnnxEmbedder,
 ) -> None:
     """What it is for: the bundled model reads English; compared with the same need in English."""
     english = embedder.embed([needs["en"] for needs in NEEDS.values()], kind="passage")
