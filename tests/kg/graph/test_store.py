@@ -7,24 +7,18 @@ import resource
 import subprocess
 import sys
 import threading
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pyoxigraph as ox
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kg.errors import (
-    BadQuery,
     DataFolderInUse,
     DataFolderUnusable,
     IndexMismatch,
     LedgerDamaged,
-    UnreadableInput,
 )
 from kg.graph.store import LAYOUT, SYSTEM, OxigraphStore
 
@@ -62,30 +56,6 @@ def store(request, tmp_path):
         yield store
 
 
-def test_a_record_is_replaced_whole(store):
-    store.apply([row(1, "riga", "Riga", "Rīga"), row(2, "lyon", "Lyon")], 2)
-    store.apply([row(3, "riga", "Riga today")], 3)
-    assert labels(store, "riga") == ["Riga today"]
-    assert labels(store, "lyon") == ["Lyon"]
-    assert store.held() == {("city", "riga"): 3, ("city", "lyon"): 2}
-    assert store.marker() == 3
-
-
-def test_the_record_says_what_it_is_about_and_when_it_changed(store):
-    store.apply([row(7, "riga", "Riga", time=datetime(2026, 3, 1, 14, 30, tzinfo=timezone(timedelta(hours=2))))], 7)
-    (said,) = store.rows(
-        f"""SELECT * {{ GRAPH ?graph {{ ?graph a dcat:CatalogRecord ; foaf:primaryTopic ?thing ; mg:state ?state ;
-        dcterms:modified ?modified ; owl:versionInfo ?version }} FILTER(?graph = <{BASE}id/city/riga#record>) }}"""
-    )
-    assert said == {
-        "graph": f"{BASE}id/city/riga#record",
-        "thing": f"{BASE}id/city/riga",
-        "state": "https://w3id.org/mentorgraph/concept/record-state/published",
-        "modified": "2026-03-01T12:30:00Z",
-        "version": "7",
-    }
-
-
 @pytest.mark.parametrize(
     "later",
     [
@@ -104,22 +74,6 @@ def test_what_readers_may_no_longer_see_leaves_not_even_its_name(store, later):
     assert [r for r in store.rows("SELECT ?g { GRAPH ?g {} }") if not r["g"].startswith(SYSTEM)] == []
 
 
-@pytest.mark.parametrize("state", ["draft", "submitted", "returned"])
-def test_work_beside_a_published_version_is_not_seen(store, state):
-    store.apply([row(1, "riga", "Riga")], 1)
-    store.apply([row(2, "riga", "secret plan", state=state)], 2)
-    assert labels(store, "riga") == ["Riga"]
-    assert store.marker() == 2
-
-
-def test_a_batch_is_taken_whole_or_not_at_all(store):
-    store.apply([row(1, "riga", "Riga")], 1)
-    with pytest.raises(LedgerDamaged, match="revision 3 of city 'lyon'"):
-        store.apply([row(2, "riga", "Riga today"), Row(3, "lyon", "this is not RDF")], 3)
-    assert labels(store, "riga") == ["Riga"]
-    assert store.marker() == 1
-
-
 @pytest.mark.parametrize(
     "payload",
     [
@@ -135,17 +89,6 @@ def test_a_payload_cannot_leave_its_graph(store, payload):
     with pytest.raises(LedgerDamaged):
         store.apply([Row(2, "lyon", payload)], 2)
     assert labels(store, "riga") == ["Riga"]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.text() | st.text(alphabet="\\u0022U\"}{;#\n\r\x00'<>", max_size=30))
-def test_any_text_is_stored_and_read_back_as_it_is(text):
-    """The payload spells every character as an escape: SPARQL would read those before it looks for quotes."""
-    escaped = "".join(f"\\U{ord(character):08X}" for character in text)
-    with OxigraphStore(None, BASE) as store:
-        store.apply([row(1, "riga", escaped)], 1)
-        assert labels(store, "riga") == [text]
-        assert store.statistics().statements == 1 + ABOUT_RECORD
 
 
 @pytest.mark.parametrize(
@@ -176,14 +119,6 @@ def test_the_view_knows_its_marker_but_no_query_count_or_dump_meets_it(store, tm
         assert b"system" not in (tmp_path / "all").read_bytes()
 
 
-def test_a_query_sees_records_and_vocabularies_together(store, tmp_path):
-    content = f"<{BASE}id/city/riga> <#inCountry> <#latvia> ."
-    store.load_vocabulary({"https://x.org/countries": turtle(tmp_path, "countries", content)})
-    store.apply([row(1, "riga", "Riga")], 1)
-    joined = store.rows("SELECT ?label { ?city rdfs:label ?label ; <https://x.org/countries#inCountry> ?country }")
-    assert joined == [{"label": "Riga"}]
-
-
 def test_statistics_count_records_per_kind(store):
     rows = [row(1, "riga"), row(2, "lyon"), row(3, "heat", kind="theme"), row(4, "gent", state="withdrawn")]
     store.apply(rows, 4)
@@ -199,34 +134,6 @@ def test_tables_come_in_the_w3c_formats(store, format, sign):
     assert "Rīga" in result.decode()
 
 
-@pytest.mark.parametrize("format", ["turtle", "ntriples", "rdfxml", "jsonld"])
-def test_graphs_come_in_formats_that_parse_to_the_same(store, format):
-    store.apply([row(1, "riga", "Rīga")], 1)
-    written = store.query("CONSTRUCT { ?s ?p ?o } { ?s rdfs:label ?o ; ?p ?o }", graph=format)
-    formats = {"turtle": "TURTLE", "ntriples": "N_TRIPLES", "rdfxml": "RDF_XML", "jsonld": "JSON_LD"}
-    (quad,) = ox.parse(written, getattr(ox.RdfFormat, formats[format]))
-    assert quad.object == ox.Literal("Rīga")
-
-
-@pytest.mark.parametrize(
-    "text", ["SELECT {", "DROP ALL", "", "SELECT * { ?s nope:x ?o }", "INSERT DATA { <urn:a> <urn:b> 1 }"]
-)
-def test_what_is_no_query_is_refused_and_changes_nothing(store, text):
-    store.apply([row(1, "riga", "Riga")], 1)
-    with pytest.raises(BadQuery, match="cannot be read"):
-        store.query(text)
-    assert labels(store, "riga") == ["Riga"]
-
-
-def test_rows_come_from_a_select_and_formats_are_known_ones(store):
-    with pytest.raises(BadQuery, match="SELECT"):
-        store.rows("ASK {}")
-    with pytest.raises(ValueError, match="formats are json"):
-        store.query("ASK {}", table="html")
-    with pytest.raises(ValueError, match="formats of a dump"):
-        store.dump(Path("x"), "turtle")
-
-
 # Vocabularies
 
 
@@ -234,19 +141,6 @@ def turtle(folder, name, content):
     path = folder / f"{name}.ttl"
     path.write_text(content)
     return path
-
-
-def test_a_vocabulary_is_replaced_when_its_file_changed_and_dropped_when_it_is_not_named(store, tmp_path):
-    themes, shapes = turtle(tmp_path, "themes", "<#heat> a <#T> ."), turtle(tmp_path, "shapes", "<#s> a <#S> .")
-    files = {"https://x.org/themes": themes, "https://x.org/shapes": shapes}
-    assert sorted(store.load_vocabulary(files)) == sorted(files)
-    assert store.load_vocabulary(files) == []
-    themes.write_text("<#cold> a <#T> .")
-    assert store.load_vocabulary(files) == ["https://x.org/themes"]
-    assert {cell["s"] for cell in store.rows(ALL)} == {"https://x.org/themes#cold", "https://x.org/shapes#s"}
-    assert store.load_vocabulary({"https://x.org/themes": themes}) == ["https://x.org/shapes"]
-    assert {cell["s"] for cell in store.rows(ALL)} == {"https://x.org/themes#cold"}
-    assert list(store.vocabularies()) == ["https://x.org/themes"]
 
 
 def test_vocabularies_are_remembered_and_survive_a_cleared_view(tmp_path):
@@ -263,56 +157,7 @@ def test_vocabularies_are_remembered_and_survive_a_cleared_view(tmp_path):
         assert (store.marker(), store.held()) == (0, {})
 
 
-def test_lists_of_two_vocabularies_stay_apart(store, tmp_path):
-    """Both files use the label `_:b`; one update may not, and the lists must not run together."""
-    files = {
-        f"https://x.org/{name}": turtle(tmp_path, name, f"<#shape> <#in> _:b . _:b <#first> '{name}' .")
-        for name in ("one", "two")
-    }
-    store.load_vocabulary(files)
-    found = store.rows("SELECT ?f { GRAPH ?g { ?s ?in ?node . ?node ?first ?f FILTER(isBlank(?node)) } } ORDER BY ?f")
-    assert [cell["f"] for cell in found] == ["one", "two"]
-    assert store.statistics().statements == 4
-
-
-def test_a_file_that_is_no_turtle_changes_nothing(store, tmp_path):
-    good = {"https://x.org/good": turtle(tmp_path, "good", "<#a> a <#B> .")}
-    store.load_vocabulary(good)
-    with pytest.raises(UnreadableInput, match=r"bad\.ttl is not Turtle.*line 2"):
-        store.load_vocabulary({"https://x.org/bad": turtle(tmp_path, "bad", "<#a> a <#B> .\nnonsense\n")})
-    assert list(store.vocabularies()) == list(good)
-    assert len(store.rows(ALL)) == 1
-
-
-@pytest.mark.parametrize("iri", [f"{BASE}id/city/riga#record", f"{SYSTEM}applied/9"])
-def test_a_vocabulary_cannot_take_the_place_of_a_record_or_of_the_marker(store, tmp_path, iri):
-    with pytest.raises(ValueError, match="no name for a vocabulary"):
-        store.load_vocabulary({iri: turtle(tmp_path, "x", "<#a> a <#B> .")})
-
-
 # Dumps, snapshots, threads
-
-
-def test_both_dumps_hold_every_statement_in_its_graph(store, tmp_path):
-    store.apply([row(1, "riga", "Rīga"), row(2, "lyon", 'a \\"b\\"\\n')], 2)
-    dumped = {}
-    for format, parser in ("trig", ox.RdfFormat.TRIG), ("nquads", ox.RdfFormat.N_QUADS):
-        store.dump(tmp_path / "all", format)
-        dumped[format] = set(ox.parse(path=str(tmp_path / "all"), format=parser))
-    assert dumped["trig"] == dumped["nquads"]
-    assert Counter(quad.graph_name.value for quad in dumped["trig"]) == {
-        f"{BASE}id/city/riga#record": 1 + ABOUT_RECORD,
-        f"{BASE}id/city/lyon#record": 1 + ABOUT_RECORD,
-    }
-
-
-def test_a_dump_that_cannot_be_written_leaves_the_old_one(store, tmp_path):
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(DataFolderUnusable, match="the dump cannot be written"):
-        store.dump(tmp_path / "taken")
-    with pytest.raises(DataFolderUnusable, match="the dump cannot be written"):
-        store.dump(tmp_path / "no" / "all.trig")
-    assert [path.name for path in tmp_path.iterdir() if path.name != "graph"] == ["taken"]
 
 
 def test_queries_and_dumps_see_whole_updates_while_others_write(tmp_path):
