@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.web.test_first_page import RULES
+from tests.web.test_pages_in_browser import RULES
 
 PAGES = {
     "practice with rival claims": "/page/practice/mechelen--samen-inburgeren?lang=en",
