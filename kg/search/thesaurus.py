@@ -30,6 +30,12 @@ LEAST_LIKENESS = 0.6
 """Two words that share so much of their trigrams count as forms of one word, with this strength."""
 
 COMPOUND_LIKENESS = 0.7
+COMPOUNDING = frozenset(["da", "de", "et", "fi", "hu", "nl", "no", "sv"])
+"""Languages that write compounds as one word."""
+
+STRICT_LIKENESS = 0.7
+"""Asked in other languages with a good stemmer: "habitants" is not "habitat", and many needs speak of inhabitants."""
+
 COVERAGE_POWER = 2.0
 BRIDGE_LABELS = 16
 BRIDGE_STRENGTH = 0.3
@@ -295,17 +301,19 @@ def _known_forms(index: _Index, word: str, code: str) -> Sequence[tuple[str, flo
     if len(stemmed) < 5 or (same and stemmed_well(code)):
         return same
     near = {*index.by_beginning.get(stemmed[:3], ()), *index.by_end.get(stemmed[-3:], ())}
-    alike = ((known, _likeness(stemmed, known)) for known in sorted(near))
-    return same + [(known, likeness) for known, likeness in alike if known != stemmed and likeness >= LEAST_LIKENESS]
+    strict = stemmed_well(code) and code not in COMPOUNDING
+    least = STRICT_LIKENESS if strict else LEAST_LIKENESS
+    alike = ((known, _likeness(stemmed, known, not strict)) for known in sorted(near))
+    return same + [(known, likeness) for known, likeness in alike if known != stemmed and likeness >= least]
 
 
 @lru_cache(65_536)
-def _likeness(a: str, b: str) -> float:
+def _likeness(a: str, b: str, compounds: bool) -> float:
     """How surely two stems are forms or compounds of one word: share of common trigrams, .7 for a part of a compound."""
     grams, others = _trigrams(a), _trigrams(b)
     shared = 2 * len(grams & others) / (len(grams) + len(others))
     short, long = sorted((a, b), key=len)
-    compound = len(short) >= 4 and (long.startswith(short) or (len(short) >= 5 and long.endswith(short)))
+    compound = compounds and len(short) >= 4 and (long.startswith(short) or (len(short) >= 5 and long.endswith(short)))
     return max(shared, COMPOUND_LIKENESS if compound else 0.0)
 
 
