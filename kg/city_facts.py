@@ -65,11 +65,13 @@ SELECT ?city ?mentee ?state {{
 
 _POINTING = "SELECT ?city ?node {{ VALUES ?city {{ {cities} }} ?node <{property}> ?city }}"
 
+# A second VALUES for the properties makes Oxigraph join before it looks up: 3.1 s against 0.2 s for 700 practices
+# among 10,000.
 _VALUES = """
 SELECT ?subject ?property ?value {{
   VALUES ?subject {{ {subjects} }}
-  VALUES ?property {{ {properties} }}
   ?subject ?property ?value
+  FILTER(?property IN ({properties}))
 }}"""
 
 
@@ -162,7 +164,7 @@ class CityFactsReader:
         listed = _listed(subjects)
         found: dict[str, dict[str, list[tuple[str, str]]]] = {}
         if listed:
-            query = _VALUES.format(subjects=listed, properties=_listed(str(p) for p in properties))
+            query = _VALUES.format(subjects=listed, properties=", ".join(f"<{p}>" for p in properties))
             for row in self._graph.rows(query):
                 values = found.setdefault(str(row["subject"]), defaultdict(list))
                 values[str(row["property"])].append((str(row["value"]), row.get("value@lang") or ""))
