@@ -1,7 +1,7 @@
 """Times a suggestion end to end beside the embedding of its need alone, in one run, at several sizes.
 
-    python bench/suggest.py                        1,000 and 10,000 practices
-    python bench/suggest.py --sizes 1000 100000    others
+    python bench/suggest.py                        1,000, 10,000 and 100,000 practices (half an hour)
+    python bench/suggest.py --sizes 1000           others
 
 Each size gets a catalogue of its own in a temporary folder: ledger, graph and index as in the
 product, about five passages a practice. Embedding 500,000 passages would take more than an hour,
@@ -141,7 +141,7 @@ def shown(what: str, done: int, total: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=60, help="suggestions timed per size")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
