@@ -57,13 +57,14 @@ catalogue.save([city(1), practice(1)])
 """
 
 LOADING = """
-import sys
+import sys, time
 from pathlib import Path
 from kg.catalogue import Catalogue
 catalogue = Catalogue.open(Path(sys.argv[1]), models=Path(sys.argv[2]))
 print("loading", flush=True)
 catalogue.save([make(n) for n in range(1, 150) for make in (city, practice)])
 print("saved", flush=True)
+time.sleep(600)
 """
 
 REINDEXING = """
