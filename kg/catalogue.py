@@ -517,7 +517,7 @@ class Catalogue:
         >>> with TemporaryDirectory() as tmp, Catalogue.create(Path(tmp) / "data") as catalogue:
         ...     catalogue.get("theme", "gender-womens")
         Traceback (most recent call last):
-        kg.errors.NotFound: there is no theme 'gender-womens' on record; did you mean gender-women?
+        kg.errors.NotFound: there is no theme 'gender-womens' on record; did you mean gender-women, ...
         """
         kind = declaration().kind(kind).name
         check_id(kind, id)

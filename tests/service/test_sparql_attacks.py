@@ -207,9 +207,10 @@ def test_when_too_much_is_unread_new_queries_are_put_off(small: Server) -> None:
 )
 def test_broken_requests_harm_nobody(small: Server, sent: bytes) -> None:
     host, port = small.url.removeprefix("http://").split(":")
+    threads = threading.active_count()
     with socket.create_connection((host, int(port)), timeout=5) as plain, suppress(OSError):
         plain.sendall(sent)
         plain.shutdown(socket.SHUT_WR)
         answer = plain.recv(1000)
         assert not answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 500"))
-    assert threading.active_count() < 300
+    assert threading.active_count() < threads + 50  # a pool may grow; a request must not keep one each

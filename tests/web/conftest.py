@@ -13,9 +13,11 @@ from tests.service.conftest import Server, catalogue, server, start_folder
 __all__ = ["catalogue", "server", "start_folder"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Skips where no Chromium is installed: `make browser` installs it where it may."""
+    """One per module: Playwright keeps an event loop running in this thread, where no other may start meanwhile.
+
+    Skips where no Chromium is installed: `make browser` installs it where it may."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None and os.environ.get("CI"):
         pytest.fail("no Chromium is installed: `make browser` does it")
