@@ -19,9 +19,11 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet -e '.[dev]' torch==2.13.0
 	touch $@
 
+# A complete folder is not even asked about: starting a process for it is a fifth of the second start.
 serve: setup
-	$(BIN)/mentorgraph init --start-data --if-missing
-	$(BIN)/mentorgraph serve
+	@[ -e "$(MENTORGRAPH_DATA)/models/current.json" ] && [ -d "$(MENTORGRAPH_DATA)/search" ] || \
+	  $(BIN)/mentorgraph init --start-data --if-missing
+	@$(BIN)/mentorgraph serve
 
 test: setup browser
 	$(BIN)/python -m pytest
