@@ -16,6 +16,7 @@ Only light modules are imported here; each command loads what it needs, so that 
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -306,6 +307,7 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Run the service: the first page, the JSON interface and its documentation."""
+    gc.disable()  # what a start makes stays; looking through it again and again took half a second of three
     from service.serving import PortTaken, listen, run
 
     chosen = settings(data=data, host=host, port=port)
@@ -319,6 +321,8 @@ def serve(
 
 
 def _announce(url: str, as_json: bool) -> None:
+    gc.freeze()
+    gc.enable()
     print(f'{{"url": "{url}"}}' if as_json else f"mentorgraph listens on {url} (Ctrl-C stops it)", flush=True)
 
 
