@@ -803,6 +803,31 @@ class Ledger(_Reading):
         with _errors_named():
             _drop_remains(self._engine)
 
+    def beside(self, tables: MetaData) -> Beside:
+        """Tables of another module in the same database, made now where they are missing.
+
+        What stands beside the chain (comments, tokens, imports) is not part of the record and not covered by
+        its hashes; it shares the database's transactions, backup and access.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> notes = MetaData()
+        >>> note = Table("notes", notes, Column("text", Text))
+        >>> with TemporaryDirectory() as tmp, Ledger.create(f"sqlite:///{tmp}/ledger.db", "https://x.org/") as ledger:
+        ...     beside = ledger.beside(notes)
+        ...     with beside.writing() as connection:
+        ...         _ = connection.execute(insert(note).values(text="call Gent"))
+        ...     with beside.reading() as connection:
+        ...         connection.execute(select(note.c.text)).scalars().all()
+        ['call Gent']
+        """
+        beside = Beside(self)
+        with self._connected() as connection:
+            there = set(inspect(connection).get_table_names())
+        if not set(tables.tables) <= there:
+            with beside.writing() as connection:
+                tables.create_all(connection)
+        return beside
+
     def verify(self) -> int:
         """Recompute every digest and hash, compare the heads, and return the number of rows checked.
 
@@ -850,6 +875,28 @@ class Ledger(_Reading):
         finally:
             self._writer = None
             self._lock.release()
+
+
+class Beside:
+    """Transactions on tables that stand in the ledger's database, beside its chain; see `Ledger.beside`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for questions; it waits for no writer."""
+        with self._ledger._connected() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction under the ledger's own lock, committed when the block ends without an error.
+
+        Raises Busy after WAIT_SECONDS behind other writers, ValueError inside this thread's `Ledger.write()`.
+        """
+        with self._ledger._alone() as connection:
+            yield connection
 
 
 class _Verification:
