@@ -111,11 +111,15 @@ class Inner(Structure):
 
 @dataclass(frozen=True, eq=False)
 class Kind(Structure):
-    """One kind of record. `path` is its plural in addresses, `visibility` what a new record gets."""
+    """One kind of record. `path` is its plural in addresses, `visibility` what a new record gets.
+
+    `keeper` is the role that reviews and publishes it: "curator", or "manager" for what belongs to mentorships.
+    """
 
     name: str
     path: str
     visibility: str
+    keeper: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +225,7 @@ def read_declaration(graph: Graph) -> Declaration:
             name=str(graph.value(shape, MG.kind)),
             path=str(graph.value(shape, MG.kindPath)),
             visibility=str(graph.value(shape, MG.defaultVisibility, default=Literal("public"))),
+            keeper=str(graph.value(shape, MG.keptBy, default=Literal("curator"))),
         )
         for shape, cls in graph.subject_objects(SH.targetClass)
     ]
