@@ -10,6 +10,8 @@
     ├── BadQuery               the text is not a query, or a parameter of it is wrong
     ├── RefusedQuery           a query that is understood and not allowed
     ├── BadRequest             a need, filter, weight or cursor that cannot be used
+    ├── NotAuthenticated       a token or session that is none, or no longer one
+    ├── NotAllowed             who asks is known, and may not do this
     ├── TooLarge               an input over a stated limit
     ├── Busy                   no capacity now; try again later
     ├── TooSlow                the deadline passed
@@ -114,6 +116,14 @@ class RefusedQuery(KgError):
 
 class BadRequest(KgError):
     """A need, filter, weight, limit or cursor that cannot be used."""
+
+
+class NotAuthenticated(KgError):
+    """A token or session that is none, or no longer one; without any, a caller is a reader."""
+
+
+class NotAllowed(KgError):
+    """Who asks is known, and may not do this; the message names the role or scope that may."""
 
 
 class TooLarge(KgError):

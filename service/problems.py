@@ -53,6 +53,8 @@ ROWS: Mapping[type[KgError], Row] = {
     errors.BadQuery: Row("bad-query", 400, "The text is not a query"),
     errors.RefusedQuery: Row("refused-query", 403, "The query is not allowed"),
     errors.BadRequest: Row("unusable-request", 422, "The request cannot be used as it is"),
+    errors.NotAuthenticated: Row("not-authenticated", 401, "The token or session is not accepted"),
+    errors.NotAllowed: Row("not-allowed", 403, "Your role does not allow this"),
     errors.TooLarge: Row("too-large", 413, "The input is too large"),
     errors.Busy: Row("busy", 503, "The service is busy", retry_after_seconds=5),
     errors.TooSlow: Row("too-slow", 504, "The answer took too long"),

@@ -27,6 +27,8 @@ PROMISED = {
     "BadQuery": 400,
     "RefusedQuery": 403,
     "BadRequest": 422,
+    "NotAuthenticated": 401,
+    "NotAllowed": 403,
     "TooLarge": 413,
     "Busy": 503,
     "TooSlow": 504,
