@@ -12,7 +12,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from kg.errors import UnreadableInput, quoted
 from kg.search.embedding import Embedder
-from kg.search.ranking import Filters, profile_for
+from kg.search.ranking import Filters, Profile, profile_for
+from kg.search.text import UNDETERMINED
 from kg.search.thesaurus import Thesaurus
 from kg.search.view import NeedText, SearchView
 
@@ -38,7 +39,13 @@ _RESAMPLES = 1_000
 _SEED = 20_230_101
 _CITIES_DEPTH = 100
 
+COMPARED = ("dense", "bm25", "beginnings")
+"""Signals that are taken away, or left alone, one at a time."""
+
 Draws = npt.NDArray[np.float64]
+
+Figures = Mapping[str, float | None]
+"""Each metric of one need; None where it does not apply."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -60,7 +67,7 @@ class Practice:
 class JudgedNeed:
     """A need with the grades of relevant practices (1 on the subject, 2 an answer) and the cities of the answers.
 
-    `pool` is the collection it is asked of, None for all.
+    `pool` is the collection it is asked of, None for all; `language` that of its text, "und" where the file is silent.
     """
 
     id: str
@@ -69,6 +76,7 @@ class JudgedNeed:
     relevant: Mapping[str, int]
     cities: frozenset[str]
     pool: str | None
+    language: str = UNDETERMINED
 
 
 # --------------------------------------------------------------------------------------------- files
@@ -96,7 +104,7 @@ def read_corpus(path: Path) -> list[Practice]:
 
 
 def read_needs(path: Path) -> list[JudgedNeed]:
-    """Needs from a file with one JSON object a line: id, type, need_text, relevant, relevant_city_ids, pool.
+    """Needs from a file with one JSON object a line: id, type, need_text, relevant, relevant_city_ids, pool, lang.
 
     Raises UnreadableInput, naming the line, for anything else.
     """
@@ -125,6 +133,7 @@ def _need(data: Mapping[str, Any], path: Path, line: int) -> JudgedNeed:
         relevant=dict(relevant),
         cities=frozenset(cities),
         pool=pool,
+        language=_text(data, "lang", path, line) if "lang" in data else UNDETERMINED,
     )
 
 
@@ -206,6 +215,41 @@ def _gain(grade: int) -> float:
 # ---------------------------------------------------------------------------------------- evaluation
 
 
+@dataclass(frozen=True)
+class Ablation:
+    """A way of asking, beside the one that is measured: without one part, or with one signal alone."""
+
+    name: str
+    profile: Profile
+    vocabularies: Sequence[Thesaurus]
+
+
+def ablations(profile: Profile, vocabularies: Sequence[Thesaurus]) -> list[Ablation]:
+    """What is left when one part is taken away, and each signal alone; all are asked of the same index.
+
+    >>> [one.name for one in ablations(profile_for("model"), [Thesaurus([]), Thesaurus([])])]
+    ['own themes only as bridge', 'no bridge', 'no dense', 'no bm25', 'no beginnings', 'dense alone', 'bm25 alone', 'beginnings alone']
+    """
+    bridged = [("own themes only as bridge", vocabularies[:1])] if len(vocabularies) > 1 else []
+    return [
+        *(Ablation(name, profile, some) for name, some in bridged),
+        *([Ablation("no bridge", profile, ())] if vocabularies else []),
+        *(Ablation(f"no {name}", _without(profile, name), vocabularies) for name in COMPARED),
+        *(Ablation(f"{name} alone", profile.only(name), vocabularies) for name in COMPARED),
+    ]
+
+
+def _without(profile: Profile, signal: str) -> Profile:
+    """A profile in which one signal counts nothing."""
+    return replace(
+        profile,
+        **{
+            situation: replace(getattr(profile, situation), **{signal: 0.0})
+            for situation in ("read", "bridged", "unbridged")
+        },
+    )
+
+
 def evaluate(
     corpus: Path,
     queries: Path,
@@ -213,6 +257,7 @@ def evaluate(
     embedder: Embedder,
     method: Method = "fused",
     vocabularies: Sequence[Thesaurus] = (),
+    ablated: bool = False,
     progress: Progress | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -221,11 +266,14 @@ def evaluate(
     `method` "dense" and "bm25" rank by one signal alone. `vocabularies` bridge needs in other languages. The corpus'
     own themes are not ours, so that signal is unknown here. Needs are asked without telling their language.
 
-    Returns {"method", "model", "practices", "queries", "milliseconds_per_query", "types": {type: figures}, "macro":
-    figures}: figures are `n`, nDCG, reciprocal rank and recall of the first ten, and `city_mrr10` over cities
-    in the order of their best practice, for the `n_city` needs that have cities; each with its 95 % bootstrap
-    interval under "intervals". Macro is the mean over types. nDCG uses all grades, the others answers (grade 2;
-    grade 1 where a need has no better one).
+    Returns {"method", "model", "practices", "queries", "milliseconds_per_query", "types": {type: figures}, "languages":
+    {language: figures}, "macro": figures}: figures are `n`, nDCG, reciprocal rank and recall of the first ten, and
+    `city_mrr10` over cities in the order of their best practice, for the `n_city` needs that have cities; each with its
+    95 % bootstrap interval under "intervals". Macro is the mean over types; `languages` are those of the needs, all
+    types together. nDCG uses all grades, the others answers (grade 2; grade 1 where a need has no better one).
+
+    With `ablated` there is also "ablations": by name, the types and macro figures of `ablations` and, as "difference",
+    what the whole has more than they in nDCG per need, with the 95 % interval of that paired difference.
 
     Raises UnreadableInput, naming the line, and InterruptedError soon after `stopped()` is true.
     """
@@ -235,30 +283,63 @@ def evaluate(
     practices, needs = read_corpus(corpus), read_needs(queries)
     _check_relevant(practices, needs, queries)
     profile = profile_for(embedder.identity)
+    if method != "fused":
+        profile = profile.only(method)
+    others = ablations(profile, vocabularies) if ablated else []
     with tempfile.TemporaryDirectory(prefix="mentorgraph-evaluation-") as folder:
         view = SearchView(
-            Path(folder) / "index",
-            embedder,
-            read=_read_practice,
-            profile=profile if method == "fused" else profile.only(method),
-            vocabularies=vocabularies,
+            Path(folder) / "index", embedder, read=_read_practice, profile=profile, vocabularies=vocabularies
         )
         with contextlib.closing(view):
             _index(view, practices, tell, stopped)
             started = time.perf_counter()
-            scores = _ask(view, needs, tell, stopped)
+            scores = _ask(view, needs, "asking needs", tell, stopped)
             seconds = time.perf_counter() - started
+            compared = {
+                one.name: _ask(
+                    view.asked_otherwise(profile=one.profile, vocabularies=one.vocabularies),
+                    needs,
+                    one.name,
+                    tell,
+                    stopped,
+                )
+                for one in others
+            }
+    types = [need.type for need in needs]
+    told = summary(list(zip(types, scores, strict=True)))
     return {
         "method": method,
         "model": embedder.identity,
         "practices": len(practices),
         "queries": len(needs),
         "milliseconds_per_query": round(1_000 * seconds / len(needs), 2),
-        **summary(scores),
+        **told,
+        "languages": summary([(need.language, one) for need, one in zip(needs, scores, strict=True)])["types"],
+        **(
+            {"ablations": {name: _compared(types, scores, others) for name, others in compared.items()}}
+            if ablated
+            else {}
+        ),
     }
 
 
-def summary(scores: Sequence[tuple[str, Mapping[str, float | None]]]) -> dict[str, Any]:
+def _compared(types: Sequence[str], whole: Sequence[Figures], other: Sequence[Figures]) -> dict[str, Any]:
+    """An ablation's figures, and how much more nDCG the whole has, per need: paired, so that hard needs cancel out."""
+    differences: list[tuple[str, Figures]] = [
+        (type, {**dict.fromkeys(METRICS), "ndcg10": (a["ndcg10"] or 0.0) - (b["ndcg10"] or 0.0)})
+        for type, a, b in zip(types, whole, other, strict=True)
+    ]
+    less = summary(differences)
+    return {
+        **summary(list(zip(types, other, strict=True))),
+        "difference": {
+            name: {"ndcg10": figures["ndcg10"], "interval": figures["intervals"]["ndcg10"]}
+            for name, figures in [*less["types"].items(), ("macro", less["macro"])]
+        },
+    }
+
+
+def summary(scores: Sequence[tuple[str, Figures]]) -> dict[str, Any]:
     """Means and intervals by type and over types, from (type, figures) of every need; None is left out of a mean.
 
     >>> one = {"ndcg10": 1.0, "mrr10": 1.0, "recall10": 0.5, "city_mrr10": None}
@@ -359,26 +440,27 @@ def _revision(number: int, practice: Practice) -> Any:
 
 
 def _ask(
-    view: SearchView, needs: Sequence[JudgedNeed], tell: Progress, stopped: Callable[[], bool]
-) -> list[tuple[str, dict[str, float | None]]]:
-    scores = []
+    view: SearchView, needs: Sequence[JudgedNeed], doing: str, tell: Progress, stopped: Callable[[], bool]
+) -> list[Figures]:
+    scores: list[Figures] = []
     for done, need in enumerate(needs):
         _stop_if(stopped)
-        tell("asking needs", done, len(needs))
+        tell(doing, done, len(needs))
         filters = Filters(collections=frozenset([need.pool] if need.pool else []))
         found = view.find(NeedText(need.text), filters=filters, limit=_CITIES_DEPTH)
         ranked = [hit.practice for hit in found]
         highest = min(RELEVANT, max(need.relevant.values()))
         answers = frozenset(id for id, grade in need.relevant.items() if grade >= highest)
         cities = list(dict.fromkeys(hit.city for hit in found))
-        figures: dict[str, float | None] = {
-            "ndcg10": ndcg(ranked, need.relevant),
-            "mrr10": reciprocal_rank(ranked, answers),
-            "recall10": recall(ranked, answers),
-            "city_mrr10": reciprocal_rank(cities, need.cities) if need.cities else None,
-        }
-        scores.append((need.type, figures))
-    tell("asking needs", len(needs), len(needs))
+        scores.append(
+            {
+                "ndcg10": ndcg(ranked, need.relevant),
+                "mrr10": reciprocal_rank(ranked, answers),
+                "recall10": recall(ranked, answers),
+                "city_mrr10": reciprocal_rank(cities, need.cities) if need.cities else None,
+            }
+        )
+    tell(doing, len(needs), len(needs))
     return scores
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,6 +171,19 @@ class SearchView:
     def thesaurus(self) -> Thesaurus:
         """The themes on record."""
         return self._thesaurus
+
+    def asked_otherwise(
+        self, *, profile: Profile | None = None, vocabularies: Sequence[Thesaurus] | None = None
+    ) -> SearchView:
+        """The same records asked with other weights or bridge vocabularies, for comparison; shares the index.
+
+        It is to be asked only, not to follow a ledger, and ends with the view it was made of. k1, b and the lengths
+        of a profile act when a practice is indexed, so they stay those of the first view.
+        """
+        other = copy.copy(self)
+        other.profile = profile or self.profile
+        other._vocabularies = self._vocabularies if vocabularies is None else tuple(vocabularies)
+        return other
 
     def marker(self) -> int:
         """Number of the last ledger row that is in the view for good; 0 for an empty view."""
