@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -45,6 +46,7 @@ from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
 from ontology import path as shipped
 
 if TYPE_CHECKING:
+    from kg.curation import Curation
     from kg.graph.remote import GraphStore
 
 log = logging.getLogger(__name__)
@@ -234,6 +236,13 @@ class Catalogue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @cached_property
+    def curation(self) -> Curation:
+        """What people do to records, step by step; the modules behind it are loaded when first asked for."""
+        from kg.curation import Curation
+
+        return Curation(self)
 
     # Views
 
@@ -428,6 +437,11 @@ class Catalogue:
                     raise _NothingWritten
         except _NothingWritten:
             return report
+        self.committed(progress)
+        return report
+
+    def committed(self, progress: Progress = _quiet) -> None:
+        """Let the views follow what was just written: at once here, in the background where a service runs."""
         for follower in self._followers():
             if self._following:
                 follower.notify()
@@ -436,7 +450,6 @@ class Catalogue:
                 follower.catch_up(_named(progress, follower.view.name))
             except Busy as error:  # an engine elsewhere is away: the record is saved, the view takes it later
                 log.warning("the %s view will follow later: %s", follower.view.name, error)
-        return report
 
     def _wanted(self, rows: Sequence[Row], report: LoadReport) -> list[_Wanted]:
         """The rows whose form is right, as graphs; the others are noted as refused."""

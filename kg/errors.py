@@ -5,6 +5,9 @@
     ├── UnreadableInput        a file or body is not what it claims to be (syntax, encoding, size)
     ├── DuplicateRecord        a record is to be added under an identifier that is taken
     ├── StaleRecord            the record changed since the caller read it
+    ├── PreconditionMissing    a change that does not say which revision it was written on
+    ├── WrongState             a step that the record's state does not allow
+    ├── StillReferenced        a record is to go that others refer to; lists them
     ├── NotFound               no record of that kind and identifier
     ├── Gone                   the record was withdrawn or merged; says why, and where it went
     ├── BadQuery               the text is not a query, or a parameter of it is wrong
@@ -27,8 +30,9 @@ shows paths outside the data folder, addresses or tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class KgError(Exception):
@@ -85,7 +89,40 @@ class DuplicateRecord(KgError):
 
 
 class StaleRecord(KgError):
-    """The record changed since the caller read it; nothing was written."""
+    """The record changed since the caller read it; nothing was written.
+
+    `current` is the number of its newest revision; `difference` what both sides changed, with a proposal where the
+    changes do not touch, for callers who may see it.
+    """
+
+    def __init__(self, message: str, current: int | None = None, difference: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.current, self.difference = current, difference
+
+
+class PreconditionMissing(KgError):
+    """A change does not say which revision of the record it was written on; nothing was written."""
+
+
+class WrongState(KgError):
+    """A step that the record's state does not allow, such as returning a record that nobody submitted."""
+
+
+@dataclass
+class StillReferenced(KgError):
+    """A record is to be withdrawn that others refer to. `referring` has their kinds and identifiers."""
+
+    kind: str
+    id: str
+    referring: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"{kind} {quoted(id)}" for kind, id in self.referring[:10])
+        more = f" and {len(self.referring) - 10} more" if len(self.referring) > 10 else ""
+        return (
+            f"{self.kind} {quoted(self.id)} is referred to by {listed}{more}: name the record that replaces it, "
+            "or change these first"
+        )
 
 
 class NotFound(KgError):

@@ -1,0 +1,782 @@
+"""Carries records from draft to publication and beyond: who may do which step, and what each step writes.
+
+A record goes draft → submitted → (returned ↔ submitted) → published → a new draft beside the published
+version → … → withdrawn, with a reason, or merged into another record. Each step is one revision in the
+ledger, with who took it, when and why; nothing is ever overwritten.
+
+| role | may |
+|---|---|
+| contributor | write and submit drafts of its own, see them, comment on them |
+| curator | everything on every record: see, write, return, publish, withdraw, merge, undo |
+| manager | the same on the kinds that managers keep (mentorships and their parts); elsewhere as a contributor |
+| administrator | everything |
+
+By default a second person publishes: whoever wrote the newest wording of a record does not publish it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rdflib import SKOS
+from slugify import slugify
+
+from kg.accounts import Actor
+from kg.changes import Decision, merge_patch, merge_records, replace_reference, three_way
+from kg.discussion import Discussion
+from kg.errors import (
+    BadRequest,
+    DuplicateRecord,
+    Gone,
+    InvalidRecord,
+    NotAllowed,
+    NotFound,
+    Problem,
+    StaleRecord,
+    StillReferenced,
+    WrongState,
+    quoted,
+)
+from kg.fields import Kind, declaration, in_language
+from kg.history import History, told_three_way
+from kg.ledger import VISIBILITIES, Change, Head, Key, Revision, Transaction
+from kg.records import Record, check_id, references, to_graph, to_ntriples
+from kg.rights import GONE, OPEN, Rights, keeps, was_for_all
+from kg.validation import refusing
+from kg.vocabulary import thing_iri
+
+if TYPE_CHECKING:
+    from kg.catalogue import Catalogue
+
+NOTE_LIMIT = 2_000
+"""Characters of a note or reason."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a step wrote: the record's new revision, where it stands, and what it still needs to be published.
+
+    `revision` is the number to name in the next `If-Match`. `changed` is False where the record said the same
+    already and nothing was written. `missing` has every rule that publication would still break.
+    """
+
+    kind: str
+    id: str
+    revision: int
+    state: str
+    visibility: str
+    missing: tuple[Problem, ...] = ()
+    changed: bool = True
+
+
+class Curation:
+    """Everything people do to records, one method for each step; every method says who acts.
+
+    All errors come before anything is written. `language` is that of the messages.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from pathlib import Path
+    >>> from kg.catalogue import Catalogue
+    >>> ilze, anna = Actor("ilze", "contributor"), Actor("anna", "curator")
+    >>> with TemporaryDirectory() as tmp, Catalogue.create(Path(tmp) / "data") as catalogue:
+    ...     desk = catalogue.curation
+    ...     city = {"id": "gent", "name": {"en": "Ghent"}, "country": "BE"}
+    ...     saved = desk.create("city", city, ilze)
+    ...     saved = desk.submit("city", "gent", ilze, expected=saved.revision)
+    ...     print(desk.publish("city", "gent", anna, expected=saved.revision).state)
+    ...     catalogue.get("city", "gent")["name"]
+    published
+    {'en': 'Ghent'}
+    """
+
+    def __init__(self, catalogue: Catalogue, *, second_person: bool = True) -> None:
+        self._catalogue = catalogue
+        self._ledger = catalogue.ledger
+        self._rights = Rights(catalogue.ledger, catalogue._not_found, second_person=second_person)
+
+    @cached_property
+    def discussion(self) -> Discussion:
+        """Comments, requests to review, and what waits for whom."""
+        return Discussion(self._ledger, self._rights)
+
+    @cached_property
+    def history(self) -> History:
+        """Revisions of records and what changed between them."""
+        return History(self._ledger, self._rights, self.version, self._catalogue._read)
+
+    # Seeing
+
+    def read(self, kind: str, id: str, actor: Actor, version: str | int = "published") -> tuple[Record, Revision]:
+        """A record as it reads in one version, and the revision that says so.
+
+        `version` is "published", "newest", or the number of one of its revisions. Readers from outside see what
+        is, or was, published for everybody; who may work on a record sees all of it.
+
+        Raises NotFound for what is not there or not for this actor to know of, Gone for a withdrawn or merged record.
+        """
+        kind = declaration().kind(kind).name
+        check_id(kind, id)
+        revision = self.version(kind, id, actor, version)
+        record = self._catalogue._with_state(self._catalogue._read(revision), revision)
+        head = self._ledger.head(kind, id)
+        if head is not None and self._rights.may_see(actor, head):
+            record["record"] |= {"newest": head.number, "newest_state": head.state, "published": head.published}
+        return record, revision
+
+    def version(self, kind: str, id: str, actor: Actor, version: str | int) -> Revision:
+        """The revision that `read` would read, for callers who need the record as RDF."""
+        head = self._ledger.head(kind, id)
+        if head is None:
+            raise self._catalogue._not_found(kind, id)
+        insider = self._rights.may_see(actor, head)
+        if version == "newest" and insider:
+            return self._with_content(self._ledger.revision(head.number))
+        if isinstance(version, int):
+            found = next((one for one in self._ledger.history(kind, id) if one.number == version), None)
+            if found is None or not (insider or was_for_all(found)):
+                raise NotFound(f"{kind} {quoted(id)} has no revision {version}; its history lists them")
+            if not insider and head.published_visibility != "public":
+                raise Gone(kind, id, head.reason, head.replaced_by)
+            return self._with_content(found)
+        published = self._ledger.published(kind, id)
+        if published is not None and (published.visibility == "public" or insider):
+            return published
+        if head.state in GONE and (insider or self._catalogue._was_public(kind, id)):
+            raise Gone(kind, id, head.reason, head.replaced_by)
+        if insider:
+            raise NotFound(f"{kind} {quoted(id)} is not published yet: it is {head.state}; ask for ?version=newest")
+        raise self._catalogue._not_found(kind, id)
+
+    @staticmethod
+    def _with_content(revision: Revision) -> Revision:
+        if revision.payload is None:
+            raise Gone(revision.kind, revision.id, f"the content of revision {revision.number} was erased by law")
+        return revision
+
+    def list_records(
+        self,
+        kind: str,
+        actor: Actor,
+        *,
+        state: str | None = None,
+        language: str = "en",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Records of a kind whose newest revision is in `state` (any when None), for those who work on them.
+
+        Contributors get their own. The answer has the form of `Catalogue.list_records`, each entry with state and
+        revision; `total` counts what the filter lets in before ownership is looked at.
+        """
+        self._rights.require_account(actor)
+        kind = declaration().kind(kind).name
+        if not 1 <= limit <= 200:
+            raise BadRequest(f"limit: give a number from 1 to 200, not {limit}")
+        page: list[Head] = []
+        while len(page) <= limit:
+            heads = self._ledger.list(kind, state=state, after_id=cursor, limit=200)
+            page += [head for head in heads if self._rights.may_see(actor, head)]
+            if len(heads) < 200:
+                break
+            cursor = heads[-1].id
+        shown = page[:limit]
+        labels = self._catalogue.labels(kind, [head.id for head in shown if head.published], language)
+        return {
+            "results": [
+                {
+                    "id": head.id,
+                    "iri": thing_iri(self._catalogue.base, kind, head.id),
+                    "label": labels.get(head.id, head.title or head.id),
+                    "state": head.state,
+                    "visibility": head.visibility,
+                    "revision": head.number,
+                    "published": head.published,
+                    "modified": _shown_time(head.modified),
+                }
+                for head in shown
+            ],
+            "total": self._ledger.count(kind, state=state),
+            "next": shown[-1].id if len(page) > limit else None,
+        }
+
+    # Writing
+
+    def create(
+        self,
+        kind: str,
+        record: Mapping[str, Any],
+        actor: Actor,
+        *,
+        note: str = "",
+        publish: bool = False,
+        language: str = "en",
+    ) -> Saved:
+        """Save a new record as a draft, or published where asked and allowed.
+
+        Without `id` one is made from its city and title. Raises DuplicateRecord where the identifier is taken,
+        InvalidRecord with every rule that is broken, NotAuthenticated or NotAllowed.
+        """
+        found = declaration().kind(kind)
+        self._rights.require_account(actor)
+        wanted = {"kind": found.name, **record}
+        wanted.setdefault("id", self._free_id(found, wanted))
+        with self._ledger.write() as transaction:
+            saved = self._write(transaction, found, wanted, actor, 0, note, publish, language)
+        return self._done(saved)
+
+    def replace(
+        self,
+        kind: str,
+        id: str,
+        record: Mapping[str, Any],
+        actor: Actor,
+        *,
+        expected: int,
+        note: str = "",
+        publish: bool = False,
+        language: str = "en",
+    ) -> Saved:
+        """Save another wording of a whole record; what is not in it is gone from the record.
+
+        `expected` is the revision it was written on. Raises StaleRecord, with the three-way difference and a
+        proposal where the changes do not touch, when the record has moved on, besides what `create` raises.
+        """
+        found = declaration().kind(kind)
+        said = (record.get("kind", found.name), record.get("id", id))
+        if said != (found.name, id):
+            raise BadRequest(
+                f"the body is {said[0]} {quoted(said[1])}, the address {found.name} {quoted(id)}: one of them"
+            )
+        wanted = {"kind": found.name, "id": id, **_without_said(record)}
+        with self._ledger.write() as transaction:
+            self._require_current(transaction, found, id, actor, expected, lambda base: wanted, language)
+            saved = self._write(transaction, found, wanted, actor, expected, note, publish, language)
+        return self._done(saved)
+
+    def patch(
+        self,
+        kind: str,
+        id: str,
+        patch: Mapping[str, Any],
+        actor: Actor,
+        *,
+        expected: int,
+        note: str = "",
+        publish: bool = False,
+        language: str = "en",
+    ) -> Saved:
+        """Change single fields of a record (`kg.changes.merge_patch` says how); else as `replace`."""
+        found = declaration().kind(kind)
+
+        def patched(record: Record) -> Record:
+            return merge_patch(record, patch, taken=self._inner_ids(found.name, id))
+
+        with self._ledger.write() as transaction:
+            head = self._require_current(transaction, found, id, actor, expected, patched, language)
+            now = self._catalogue._read(self._with_content(transaction.revision(head.number)))
+            saved = self._write(transaction, found, patched(now), actor, expected, note, publish, language)
+        return self._done(saved)
+
+    def check(self, kind: str, record: Mapping[str, Any], *, language: str = "en") -> list[Problem]:
+        """Every problem the record has, the gravest first, without saving it; empty where it could be published.
+
+        Problems of form hide those of meaning: a record that cannot be read is not checked further.
+        """
+        found = declaration().kind(kind)
+        wanted = {"kind": found.name, "id": record.get("id") or f"{found.name}-to-come", **_without_said(record)}
+        try:
+            graph = to_graph(wanted, self._catalogue.base)
+        except InvalidRecord as error:
+            return list(error.problems)
+        known = self._known(references(graph, self._catalogue.base), self._ledger.referenced)
+        return self._catalogue._validation.problems(
+            graph, found, wanted["id"], self._catalogue.base, known, language=language
+        )
+
+    def _write(
+        self,
+        transaction: Transaction,
+        kind: Kind,
+        record: Mapping[str, Any],
+        actor: Actor,
+        expected: int | None,
+        note: str,
+        publish: bool,
+        language: str,
+        *,
+        state: str | None = None,
+        reviewed: bool = False,
+    ) -> Saved:
+        """Check one wording of a record and append it.
+
+        `state` is for steps that keep it; without, the record becomes a draft, or published. `reviewed` says that a
+        second person has seen every word of it already.
+        """
+        id = check_id(kind.name, record.get("id"))
+        head = transaction.head(kind.name, id)
+        if head is not None and expected == 0:
+            raise DuplicateRecord(
+                f"{kind.name} {quoted(id)} is there already (revision {head.number}): change it, or choose another identifier"
+            )
+        self._rights.require_write(actor, kind, head)
+        _refuse_long("note", note, NOTE_LIMIT)
+        wanted_state = state or ("published" if publish else "draft")
+        if wanted_state == "published":
+            self._rights.require_publish(actor, kind, None if reviewed else actor.name)
+        graph = to_graph(_without_said(record), self._catalogue.base)
+        linked = references(graph, self._catalogue.base)
+        known = self._known(linked, transaction.referenced)
+        problems = self._catalogue._validation.problems(
+            graph, kind, id, self._catalogue.base, known, language=language
+        ) + self._cycle_problems(kind, id, record, transaction, language)
+        if refused := refusing(problems, publish=wanted_state == "published"):
+            raise InvalidRecord(kind.name, id, refused)
+        missing = tuple(one for one in problems if one.severity == "warning")
+        payload = to_ntriples(graph)
+        visibility = self._visibility(actor, kind, record, head)
+        same = head is not None and head.state in (wanted_state, "published") and head.visibility == visibility
+        if head is not None and same and transaction.revision(head.number).payload == payload:
+            return Saved(kind.name, id, head.number, head.state, visibility, missing, changed=False)
+        revision = transaction.append(
+            Change(
+                kind.name,
+                id,
+                wanted_state,
+                visibility,
+                payload,
+                author=actor.author,
+                note=note,
+                title=_title(record),
+                expected=expected,
+            )
+        )
+        return Saved(kind.name, id, revision.number, wanted_state, visibility, missing)
+
+    def _require_current(
+        self,
+        transaction: Transaction,
+        kind: Kind,
+        id: str,
+        actor: Actor,
+        expected: int,
+        yours: Callable[[Record], Record],
+        language: str,
+    ) -> Head:
+        """The record's head, if it is what the caller has read; otherwise StaleRecord, which says how to go on."""
+        self._rights.require_account(actor)
+        check_id(kind.name, id)
+        head = transaction.head(kind.name, id)
+        if head is None or not (self._rights.may_see(actor, head) or head.published_visibility == "public"):
+            raise self._catalogue._not_found(kind.name, id)
+        if head.number == expected:
+            return head
+        message = (
+            f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: "
+            "read it again and repeat the change on it"
+        )
+        raise StaleRecord(message, head.number, self._difference_of(kind, id, actor, expected, head, yours, language))
+
+    def _difference_of(
+        self,
+        kind: Kind,
+        id: str,
+        actor: Actor,
+        expected: int,
+        head: Head,
+        yours: Callable[[Record], Record],
+        language: str,
+    ) -> dict[str, Any] | None:
+        """What both sides changed since `expected`, where the caller may see both and such a revision exists."""
+        if not self._rights.may_see(actor, head):
+            return None
+        history = {one.number: one for one in self._ledger.history(kind.name, id)}
+        base, theirs = history.get(expected), history.get(head.number)
+        if base is None or theirs is None or base.payload is None or theirs.payload is None:
+            return None
+        before = self._catalogue._read(base)
+        found = three_way(before, self._catalogue._read(theirs), yours(before), language)
+        return told_three_way(found, language)
+
+    def _inner_ids(self, kind: str, id: str) -> set[str]:
+        """Every identifier an inner node of this record ever had, so that none is used for another one."""
+        start = f"{thing_iri(self._catalogue.base, kind, id)}#"
+        return {
+            rest.partition(">")[0]
+            for one in self._ledger.history(kind, id)
+            for rest in (one.payload or "").split(f"<{start}")[1:]
+        }
+
+    def _free_id(self, kind: Kind, record: Mapping[str, Any]) -> str:
+        """An identifier made of the record's city and title that no record has yet."""
+        title = _title({**record, "id": ""})
+        place = record.get("city") if kind.name == "practice" else None
+        stem = slugify(title, max_length=80, word_boundary=True) or kind.name
+        first = f"{place.rpartition('/')[2]}--{stem}" if isinstance(place, str) and place else stem
+        first = check_id(kind.name, first[:110].rstrip("-"))
+        numbered = (f"{first}-{number}" for number in range(2, 1_000))
+        return next(id for id in (first, *numbered) if self._ledger.head(kind.name, id) is None)
+
+    def _known(self, keys: Iterable[Key], look_up: Callable[[Iterable[Key]], Mapping[Key, Head]]) -> dict[Key, Any]:
+        keys = set(keys)
+        heads = look_up(keys)
+        return {key: self._catalogue._referenced(key, set(), heads, "draft") for key in keys}
+
+    def _visibility(self, actor: Actor, kind: Kind, record: Mapping[str, Any], head: Head | None) -> str:
+        """Who will see the record: as it says itself, else as before, else its kind's default."""
+        said = (record.get("record") or {}).get("visibility")
+        usual = head.visibility if head else kind.visibility
+        if said is None or said == usual:
+            return usual
+        if said not in VISIBILITIES:
+            raise BadRequest(f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}")
+        if not keeps(actor, kind.name):
+            raise NotAllowed(f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {actor.role}")
+        return said
+
+    def _cycle_problems(
+        self, kind: Kind, id: str, record: Mapping[str, Any], transaction: Transaction, language: str
+    ) -> list[Problem]:
+        """A theme must not lie below itself."""
+        field = next((one for one in kind.fields if one.path == SKOS.broader and one.ref_kind == kind.name), None)
+        if field is None:
+            return []
+        trail, above = [id], record.get(field.key)
+        while isinstance(above, str) and above:
+            trail.append(above.rpartition("/")[2])
+            if trail[-1] == id or len(trail) > 100:
+                said = {
+                    "en": "a theme cannot lie below itself: {trail}; choose another broader theme",
+                    "fr": "un thème ne peut pas dépendre de lui-même : {trail} ; choisissez un autre thème générique",
+                }
+                message = in_language(said, language).format(trail=" → ".join(trail[:12]))
+                return [Problem(field.key, message, value=str(record.get(field.key)))]
+            head = transaction.head(kind.name, trail[-1])
+            number = None if head is None else head.published or head.number
+            revision = None if number is None else transaction.revision(number)
+            above = None if revision is None or not revision.payload else self._catalogue._read(revision).get(field.key)
+        return []
+
+    # Steps
+
+    def submit(self, kind: str, id: str, actor: Actor, *, expected: int, note: str = "") -> Saved:
+        """Hand a draft over for review. Raises WrongState for a record that is no draft."""
+        return self._step(kind, id, actor, expected, note, "submitted", ("draft", "returned"), "submitted for review")
+
+    def give_back(self, kind: str, id: str, actor: Actor, *, expected: int, note: str) -> Saved:
+        """Return a submitted record to its author; the note says what is to be mended.
+
+        Raises BadRequest without a note, WrongState for a record that is not submitted.
+        """
+        if not note.strip():
+            raise BadRequest("note: say what is to be mended, so that the author can go on")
+        self._rights.require_keeper(actor, declaration().kind(kind), "return")
+        return self._step(kind, id, actor, expected, note, "returned", ("submitted",), "returned to its author")
+
+    def publish(
+        self, kind: str, id: str, actor: Actor, *, expected: int, note: str = "", language: str = "en"
+    ) -> Saved:
+        """Make the newest wording of a record what readers see.
+
+        Raises InvalidRecord with every rule it still breaks, NotAllowed for who may not publish it, WrongState
+        where nothing is waiting for publication.
+        """
+        found = declaration().kind(kind)
+        with self._ledger.write() as transaction:
+            head = self._at(transaction, found, id, actor, expected)
+            _require_state(head, OPEN, "published")
+            self._rights.require_publish(actor, found, self._rights.last_writer(found.name, id))
+            record = self._catalogue._read(self._with_content(transaction.revision(head.number)))
+            saved = self._write(
+                transaction, found, record, actor, expected, note, True, language, state="published", reviewed=True
+            )
+        return self._done(saved)
+
+    def withdraw(
+        self, kind: str, id: str, actor: Actor, *, expected: int, reason: str, replaced_by: str | None = None
+    ) -> Saved:
+        """Take a record out of sight and leave a tombstone with the reason.
+
+        Records that refer to it are changed to refer to `replaced_by`; without one, StillReferenced lists them and
+        nothing is written. A theme is never withdrawn but deprecated: WrongState says so.
+        """
+        found = declaration().kind(kind)
+        if not reason.strip():
+            raise BadRequest("reason: say why the record is withdrawn; readers of its address will see it")
+        _refuse_long("reason", reason, NOTE_LIMIT)
+        _refuse_kept(found)
+        with self._ledger.write() as transaction:
+            head = self._at(transaction, found, id, actor, expected)
+            if head.published is not None or head.state == "submitted":
+                self._rights.require_keeper(actor, found, "withdraw")
+            _require_state(head, (*OPEN, "published"), "withdrawn")
+            if replaced_by is not None:
+                self._replacement(transaction, found, id, replaced_by)
+            self._redirect_references(transaction, found, id, replaced_by, actor)
+            saved = self._end(transaction, head, "withdrawn", actor, reason, replaced_by)
+        return self._done(saved)
+
+    def merge(
+        self,
+        kind: str,
+        id: str,
+        into: str,
+        actor: Actor,
+        *,
+        expected: int,
+        expected_into: int | None = None,
+        note: str = "",
+        language: str = "en",
+    ) -> tuple[Saved, list[Decision]]:
+        """Unite record `id` with record `into`, which stays; the address of `id` leads there from now on.
+
+        No claim, source or text is lost, and what referred to `id` refers to `into`. Both must be in the same
+        state, published or draft, without an open draft beside: WrongState otherwise. Returns the record that
+        stays and the decisions taken (`kg.changes.merge_records`), such as values that differed.
+        """
+        found = declaration().kind(kind)
+        _refuse_kept(found)
+        if id == into:
+            raise BadRequest(f"into: {quoted(into)} is the record itself; name the one that stays")
+        self._rights.require_keeper(actor, found, "merge")
+        with self._ledger.write() as transaction:
+            head = self._at(transaction, found, id, actor, expected)
+            kept = self._at(transaction, found, into, actor, expected_into)
+            for one in (head, kept):
+                _require_state(one, ("draft", "published"), "merged")
+                if one.state == "draft" and one.published is not None:
+                    raise WrongState(
+                        f"{found.name} {quoted(one.id)} has a draft beside its published version: finish it first"
+                    )
+            if head.state != kept.state:
+                raise WrongState(
+                    f"{quoted(head.id)} is {head.state} and {quoted(kept.id)} {kept.state}: publish both first"
+                )
+            other, stays = (
+                self._catalogue._read(self._with_content(transaction.revision(one.number))) for one in (head, kept)
+            )
+            merged, decisions = merge_records(stays, other, language, taken=self._inner_ids(found.name, into))
+            said = note or f"merged with {id}"
+            saved = self._write(
+                transaction, found, merged, actor, kept.number, said, False, language, state=kept.state, reviewed=True
+            )
+            self._redirect_references(transaction, found, id, into, actor, skip={into})
+            self._end(transaction, head, "merged", actor, said, into)
+        return self._done(saved), decisions
+
+    def undo(
+        self,
+        kind: str,
+        id: str,
+        number: int,
+        actor: Actor,
+        *,
+        expected: int,
+        note: str = "",
+        publish: bool = False,
+        language: str = "en",
+    ) -> Saved:
+        """Take back what one revision did, by a new revision; what came after it stays.
+
+        A step without another wording (submitted, returned, withdrawn) is taken back as a step, if it is the newest
+        one. A change of wording becomes a draft with the change reversed, or is published where asked and allowed.
+
+        Raises NotFound for a revision the record does not have, StaleRecord with the differences where later
+        changes touch the same fields, BadRequest for its first revision: withdraw it instead.
+        """
+        found = declaration().kind(kind)
+        with self._ledger.write() as transaction:
+            head = self._at(transaction, found, id, actor, expected)
+            history = {one.number: one for one in transaction.history(found.name, id)}
+            if number not in history:
+                raise NotFound(f"{found.name} {quoted(id)} has no revision {number}; its history lists them")
+            done = history[number]
+            if done.parent is None:
+                raise BadRequest(
+                    f"revision {number} is the first of {found.name} {quoted(id)}: withdraw the record instead"
+                )
+            before = history[done.parent]
+            said = note or f"revision {number} taken back"
+            if before.payload == done.payload and before.visibility == done.visibility:
+                saved = self._step_back(transaction, found, head, done, before, actor, said, language)
+            else:
+                record = self._reversed(done, before, history[head.number], language)
+                saved = self._write(transaction, found, record, actor, expected, said, publish, language)
+        return self._done(saved)
+
+    def _step_back(
+        self,
+        transaction: Transaction,
+        kind: Kind,
+        head: Head,
+        done: Revision,
+        before: Revision,
+        actor: Actor,
+        note: str,
+        language: str,
+    ) -> Saved:
+        """The newest step, which changed no word, undone: the record stands where it stood before."""
+        if done.number != head.number:
+            raise WrongState(
+                f"revision {done.number} changed no word and is not the newest: take the steps back in order"
+            )
+        self._rights.require_keeper(actor, kind, "undo") if before.state == "published" or done.state in GONE else None
+        record = self._catalogue._read(self._with_content(before))
+        return self._write(
+            transaction, kind, record, actor, head.number, note, False, language, state=before.state, reviewed=True
+        )
+
+    def _reversed(self, done: Revision, before: Revision, newest: Revision, language: str) -> Record:
+        """The newest wording without what one revision changed."""
+        was, became, now = (self._catalogue._read(self._with_content(one)) for one in (before, done, newest))
+        found = three_way(became, now, was, language)
+        if found.merged is None:
+            raise StaleRecord(
+                f"later revisions changed what revision {done.number} had changed: "
+                f"{', '.join(found.collisions[:5])}; change these fields by hand",
+                newest.number,
+                told_three_way(found, language),
+            )
+        return found.merged
+
+    def _step(
+        self, kind: str, id: str, actor: Actor, expected: int, note: str, state: str, only: Sequence[str], what: str
+    ) -> Saved:
+        """A step that changes the state and no word."""
+        found = declaration().kind(kind)
+        _refuse_long("note", note, NOTE_LIMIT)
+        with self._ledger.write() as transaction:
+            head = self._at(transaction, found, id, actor, expected)
+            self._rights.require_write(actor, found, head) if state == "submitted" else None
+            _require_state(head, only, what)
+            saved = self._end(transaction, head, state, actor, note, None)
+        return self._done(saved)
+
+    def _end(
+        self, transaction: Transaction, head: Head, state: str, actor: Actor, why: str, replaced_by: str | None
+    ) -> Saved:
+        """Append a revision with the newest wording in another state."""
+        before = self._with_content(transaction.revision(head.number))
+        gone = state in GONE
+        revision = transaction.append(
+            Change(
+                head.kind,
+                head.id,
+                state,
+                head.visibility,
+                before.payload or "",
+                author=actor.author,
+                note="" if gone else why,
+                reason=why if gone else "",
+                title=head.title,
+                expected=head.number,
+                replaced_by=replaced_by,
+            )
+        )
+        return Saved(head.kind, head.id, revision.number, state, head.visibility)
+
+    def _at(self, transaction: Transaction, kind: Kind, id: str, actor: Actor, expected: int | None) -> Head:
+        """The head of a record for a step on it, if it is the revision the actor has read."""
+        self._rights.require_account(actor)
+        check_id(kind.name, id)
+        head = transaction.head(kind.name, id)
+        if head is None or not (self._rights.may_see(actor, head) or head.published_visibility == "public"):
+            raise self._catalogue._not_found(kind.name, id)
+        self._rights.require_write(actor, kind, head)
+        if expected is not None and head.number != expected:
+            raise StaleRecord(
+                f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: look at it again",
+                head.number,
+            )
+        return head
+
+    def _replacement(self, transaction: Transaction, kind: Kind, id: str, replaced_by: str) -> None:
+        head = transaction.head(kind.name, check_id(kind.name, replaced_by))
+        if replaced_by == id or head is None or head.published is None:
+            raise BadRequest(f"replaced_by: {quoted(replaced_by)} is no other published {kind.name}")
+
+    def _redirect_references(
+        self,
+        transaction: Transaction,
+        kind: Kind,
+        id: str,
+        to: str | None,
+        actor: Actor,
+        skip: Iterable[str] = (),
+    ) -> None:
+        """Let every record that refers to one refer to another, in the state it is in; refuse where there is none."""
+        referring = [
+            key for key in self._referring(transaction, kind.name, id) if key != (kind.name, id) and key[1] not in skip
+        ]
+        if referring and to is None:
+            raise StillReferenced(kind.name, id, referring)
+        for key in referring:
+            head = transaction.head(*key)
+            assert head is not None
+            assert to is not None
+            numbers = dict.fromkeys(n for n in (head.published, head.number) if n is not None)
+            for number in numbers:  # the published version first: a draft beside it stays the newest
+                revision = transaction.revision(number)
+                record = replace_reference(self._catalogue._read(self._with_content(revision)), kind.name, id, to)
+                payload = to_ntriples(to_graph(record, self._catalogue.base))
+                if payload == revision.payload:
+                    continue
+                transaction.append(
+                    Change(
+                        *key,
+                        revision.state,
+                        revision.visibility,
+                        payload,
+                        author=actor.author,
+                        note=f"refers to {kind.name} {to} instead of {id}",
+                        title=revision.title,
+                    )
+                )
+
+    def _referring(self, transaction: Transaction, kind: str, id: str) -> Sequence[Key]:
+        """Records that refer to one, in what readers see or in their newest wording, by kind and identifier."""
+        return transaction.mentioning(thing_iri(self._catalogue.base, kind, id))
+
+    def _done(self, saved: Saved) -> Saved:
+        """After the commit: let the views follow."""
+        if saved.changed:
+            self._catalogue.committed()
+        return saved
+
+
+def _require_state(head: Head, states: Sequence[str], what: str) -> None:
+    if head.state not in states:
+        raise WrongState(
+            f"{head.kind} {quoted(head.id)} is {head.state} and cannot be {what}: only {' or '.join(states)} records can"
+        )
+
+
+def _refuse_kept(kind: Kind) -> None:
+    """Kinds whose records others build on for good are deprecated, never taken away."""
+    if "deprecated" in kind.by_key:
+        raise WrongState(
+            f"a {kind.name} is never withdrawn or merged: set deprecated to true and name its replacement in replaced_by"
+        )
+
+
+def _refuse_long(name: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise BadRequest(f"{name}: has {len(text)} characters, {limit} at most")
+
+
+def _without_said(record: Mapping[str, Any]) -> Record:
+    """A record without what only the service says of it."""
+    return {key: value for key, value in record.items() if key != "iri"}
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    from kg.catalogue import title_of
+
+    return title_of(record)
+
+
+def _shown_time(time: datetime) -> str:
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,123 @@
+"""Who may do what to which record: the roles of people, the state a record is in, and whose draft it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kg.accounts import Actor
+from kg.errors import KgError, NotAllowed, NotAuthenticated, quoted
+from kg.fields import Kind, declaration
+from kg.ledger import Head, Ledger, Revision
+
+OPEN = ("draft", "submitted", "returned")
+"""States of a record that somebody is still working on."""
+
+GONE = ("withdrawn", "merged")
+
+
+class Rights:
+    """Answers who may see and do what; every refusal is NotAuthenticated, NotAllowed or NotFound with what to do.
+
+    `not_found` makes the error for a record that is not there: one that this actor must not know of gets the same.
+    With `second_person`, whoever wrote the newest wording of a record does not publish it.
+
+    >>> keeps(Actor("anna", "manager"), "mentorship"), keeps(Actor("anna", "manager"), "practice")
+    (True, False)
+    """
+
+    def __init__(self, ledger: Ledger, not_found: Callable[[str, str], KgError], *, second_person: bool = True) -> None:
+        self._ledger, self.not_found, self.second_person = ledger, not_found, second_person
+
+    def may_see(self, actor: Actor, head: Head) -> bool:
+        """Whether an actor sees the drafts of a record and what is not for everybody."""
+        if not actor.may("read"):
+            return False
+        if actor.role in ("curator", "manager", "administrator"):
+            return True
+        return actor.role == "contributor" and head.state in OPEN and self.owner(head.kind, head.id) == actor.name
+
+    def visible_head(self, kind: str, id: str, actor: Actor) -> Head:
+        """The head of a record that this actor may know of; NotFound otherwise."""
+        head = self._ledger.head(declaration().kind(kind).name, id)
+        if head is None or not (self.may_see(actor, head) or head.published_visibility == "public"):
+            raise self.not_found(declaration().kind(kind).name, id)
+        return head
+
+    def owner(self, kind: str, id: str, history: Sequence[Revision] | None = None) -> str | None:
+        """The account that began the open draft of a record; None where there is none."""
+        begun = None
+        for one in history if history is not None else self._ledger.history(kind, id):
+            if one.state not in OPEN:
+                begun = None
+            elif begun is None:
+                begun = name_of(one.author)
+        return begun
+
+    def last_writer(self, kind: str, id: str) -> str:
+        """The account whose wording is the newest."""
+        writer, before = "", None
+        for one in self._ledger.history(kind, id):
+            if one.payload_digest != before:
+                writer, before = name_of(one.author), one.payload_digest
+        return writer
+
+    @staticmethod
+    def require_account(actor: Actor) -> None:
+        if actor.role == "reader":
+            raise NotAuthenticated("this needs an account: send a token made by `mentorgraph token create`, or log in")
+
+    def require_write(self, actor: Actor, kind: Kind, head: Head | None) -> None:
+        """Keepers write every record of a kind; a contributor new ones and drafts of its own."""
+        self.require_account(actor)
+        require_scope(actor, "write")
+        if keeps(actor, kind.name) or head is None:
+            return
+        if head.state in OPEN and self.owner(kind.name, head.id) != actor.name:
+            raise NotAllowed(f"{kind.name} {quoted(head.id)} is being written by somebody else; comment on it instead")
+        if head.state == "submitted":
+            raise NotAllowed(f"{kind.name} {quoted(head.id)} is under review; ask for it to be returned")
+        if head.state in GONE:
+            raise NotAllowed(f"{kind.name} {quoted(head.id)} was withdrawn; a {kind.keeper} can bring it back")
+
+    def require_keeper(self, actor: Actor, kind: Kind, what: str) -> None:
+        self.require_account(actor)
+        if not keeps(actor, kind.name):
+            raise NotAllowed(f"a {actor.role} may not {what} a {kind.name}: ask a {kind.keeper}")
+
+    def require_publish(self, actor: Actor, kind: Kind, writer: str | None) -> None:
+        """Whether an actor may publish a wording by `writer` (None: seen by two people already)."""
+        self.require_keeper(actor, kind, "publish")
+        require_scope(actor, "publish")
+        if self.second_person and writer == actor.name:
+            raise NotAllowed(
+                "a second person publishes: save this as a draft, submit it, and ask another curator "
+                "(MENTORGRAPH_SECOND_PERSON=false lets small teams do without)"
+            )
+
+
+def name_of(author: str) -> str:
+    """The account in an author's entry of the ledger.
+
+    >>> name_of("curator/anna"), name_of("start data")
+    ('anna', 'start data')
+    """
+    role, slash, name = author.partition("/")
+    return name if slash else role
+
+
+def keeps(actor: Actor, kind: str) -> bool:
+    """Whether an actor reviews and publishes records of a kind."""
+    if actor.role in ("curator", "administrator"):
+        return True
+    return actor.role == "manager" and declaration().kind(kind).keeper == "manager"
+
+
+def require_scope(actor: Actor, scope: str) -> None:
+    """Refuse an actor whose role or token is not meant for this sort of thing."""
+    if not actor.may(scope):
+        raise NotAllowed(f"this token may not {scope}; it may {', '.join(sorted(actor.allowed)) or 'nothing'}")
+
+
+def was_for_all(revision: Revision) -> bool:
+    """Whether everybody could read this revision while it was the published one."""
+    return revision.state == "published" and revision.visibility == "public"
