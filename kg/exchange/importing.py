@@ -83,7 +83,7 @@ def read_records(path: Path, base: str, *, ignored: list[str] | None = None) -> 
     elif format == "json" and not _is_json_ld(text):
         yield from _json(path.name, text)
     else:
-        yield from _rdf(path.name, text, "json-ld" if format == "json" else format, base, ignored)
+        yield from rdf_rows(path.name, text, "json-ld" if format == "json" else format, base, ignored)
 
 
 def _text_of(path: Path, packed: bool = False) -> str:
@@ -110,7 +110,7 @@ def _lines(name: str, text: str) -> Iterator[Row]:
             yield Row(place, error=TooLarge(f"{place}: a record may have {LINE_LIMIT_CHARACTERS:,} characters at most"))
         elif line.strip():
             try:
-                yield _row(place, _parsed(line))
+                yield _row(place, parsed_json(line))
             except ValueError as error:
                 yield Row(place, error=UnreadableInput(f"{place}: is not JSON: {error}"))
 
@@ -118,15 +118,22 @@ def _lines(name: str, text: str) -> Iterator[Row]:
 def _json(name: str, text: str) -> Iterator[Row]:
     """One record, or a list of records."""
     try:
-        value = _parsed(text)
+        value = parsed_json(text)
     except ValueError as error:
         raise UnreadableInput(f"{name}: is not JSON: {error}") from None
     for number, one in enumerate(value if isinstance(value, list) else [value], start=1):
         yield _row(f"{name} record {number}", one)
 
 
-def _parsed(text: str) -> Any:
-    """JSON without its extensions: no NaN, and no key twice (the second would silently win)."""
+def parsed_json(text: str) -> Any:
+    """JSON without its extensions: no NaN, and no key twice (the second would silently win).
+
+    Raises ValueError, saying where, for anything else.
+
+    >>> parsed_json('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    ValueError: the key 'a' stands twice
+    """
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON value")
@@ -159,8 +166,11 @@ def _is_json_ld(text: str) -> bool:
     return '"@context"' in text or '"@id"' in text
 
 
-def _rdf(name: str, text: str, format: str, base: str, ignored: list[str] | None) -> Iterator[Row]:
-    """RDF: statements are gathered by the record their subject belongs to, whatever graph they stand in."""
+def rdf_rows(name: str, text: str, format: str, base: str, ignored: list[str] | None = None) -> Iterator[Row]:
+    """Records out of RDF: statements are gathered by the record their subject belongs to, whatever graph they stand in.
+
+    `format` is one of those in FORMATS; `name` stands in messages. Raises UnreadableInput for what is not that.
+    """
     triples = _triples(name, text, format)
     graphs: dict[tuple[str, str], Graph] = {}
     others: set[str] = set()
@@ -251,7 +261,7 @@ def _with_own_context(name: str, text: str) -> str:
             return None
         raise UnreadableInput(f"{name}: {quoted(value)} is no JSON-LD context")
 
-    return json.dumps(local(_parsed(text)))
+    return json.dumps(local(parsed_json(text)))
 
 
 def _rebased(term: Node, base: str) -> Node:
