@@ -15,6 +15,7 @@
     ├── BadRequest             a need, filter, weight or cursor that cannot be used
     ├── NotAuthenticated       a token or session that is none, or no longer one
     ├── NotAllowed             who asks is known, and may not do this
+    ├── ProviderUnreachable    the login provider does not answer, or not as it should
     ├── TooLarge               an input over a stated limit
     ├── Busy                   no capacity now; try again later
     ├── TooSlow                the deadline passed
@@ -161,6 +162,10 @@ class NotAuthenticated(KgError):
 
 class NotAllowed(KgError):
     """Who asks is known, and may not do this; the message names the role or scope that may."""
+
+
+class ProviderUnreachable(KgError):
+    """The login provider does not answer, or not as it should; tokens are taken meanwhile."""
 
 
 class TooLarge(KgError):

@@ -4,6 +4,7 @@
     graph/           the graph view, made again from the ledger when it is removed
     search/          the search view, likewise
     models/          prepared embedding models
+    session.key      signs the sessions of people who log in, where they do
     dumps/           dumps for readers, made anew when the records have changed
     lock             the owner's process and address; locked while it runs
 

@@ -1,4 +1,5 @@
-"""The command line: `mentorgraph init | load | check | suggest | similar | export | reindex | verify | model | evaluate | serve`.
+"""The command line: `mentorgraph init | load | check | suggest | similar | export | reindex | verify | model | evaluate |
+token | serve`.
 
 Tables and texts go to standard output, progress and errors to standard error; `--json` prints one JSON document
 in place of tables. What a person can get wrong is told in one line. Exit codes, for scripts:
@@ -27,6 +28,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
+from service.token_commands import app as token_app
+
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
     from service.remote import RunningService
@@ -46,6 +49,7 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="Embedding models: prepare one before it is used.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
+app.add_typer(token_app, name="token")
 
 Data = Annotated[
     Path | None,

@@ -58,6 +58,9 @@ ROWS: Mapping[type[KgError], Row] = {
     errors.BadRequest: Row("unusable-request", 422, "The request cannot be used as it is"),
     errors.NotAuthenticated: Row("not-authenticated", 401, "The token or session is not accepted"),
     errors.NotAllowed: Row("not-allowed", 403, "Your role does not allow this"),
+    errors.ProviderUnreachable: Row(
+        "login-provider-unreachable", 503, "The login provider does not answer", retry_after_seconds=30
+    ),
     errors.TooLarge: Row("too-large", 413, "The input is too large"),
     errors.Busy: Row("busy", 503, "The service is busy", retry_after_seconds=5),
     errors.TooSlow: Row("too-slow", 504, "The answer took too long"),
@@ -111,6 +114,8 @@ class Refusal:
         """The HTTP answer. Characters that no UTF-8 text can hold are replaced."""
         text = json.dumps(self.body(request.url.path), ensure_ascii=False)
         sent = dict(headers or {})
+        if self.row.status == 401:
+            sent["WWW-Authenticate"] = "Bearer"
         if self.row.retry_after_seconds:
             sent["Retry-After"] = str(self.row.retry_after_seconds)
         return Response(text.encode("utf-8", "replace"), self.row.status, sent, MEDIA_TYPE)
@@ -136,6 +141,12 @@ def refusal_of(error: KgError) -> Refusal:
         return Refusal(row_of(error), str(error), listed)
     if isinstance(error, errors.Gone) and error.replaced_by:
         return Refusal(row_of(error), str(error), extra={"replaced_by": error.replaced_by})
+    if isinstance(error, errors.StaleRecord) and error.current is not None:
+        told = {"current": error.current} | ({"difference": error.difference} if error.difference else {})
+        return Refusal(row_of(error), str(error), extra=told)
+    if isinstance(error, errors.StillReferenced):
+        listed = [{"kind": kind, "id": id} for kind, id in error.referring]
+        return Refusal(row_of(error), str(error), extra={"referring": listed})
     if isinstance(error, errors.DataFolderInUse):
         return Refusal(row_of(error), "another process owns the data folder; try again later")
     return Refusal(row_of(error), str(error))

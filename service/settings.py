@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Role = Literal["reader", "contributor", "curator", "manager", "administrator"]
 
 
 class Settings(BaseSettings):
@@ -99,6 +103,65 @@ class Settings(BaseSettings):
         ge=50_000_000,
         description="Memory a SPARQL query may use beyond the graph itself; one that needs more is stopped (504).",
     )
+
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s<>\"{}|\\^`#?]+$",
+        description="Address of the OpenID Connect provider where people log in, exactly as it calls itself; "
+        "only tokens are taken unless set (docs/access.md).",
+    )
+    oidc_client_id: str | None = Field(
+        default=None,
+        validate_default=True,
+        description="The identifier under which the provider knows this service.",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="The secret that goes with it; a client without one is told apart by PKCE alone."
+    )
+    oidc_scope: str = Field(
+        default="openid profile",
+        pattern=r"^openid( [!#-\[\]-~]+)*$",
+        description="What the provider is asked for; `openid`, and what makes it tell the claims below.",
+    )
+    oidc_name_claim: str = Field(
+        default="sub",
+        min_length=1,
+        max_length=200,
+        description="The claim that names the account in the ledger. It must be unique and stay with the person for good.",
+    )
+    oidc_role_claim: str = Field(
+        default="roles",
+        min_length=1,
+        max_length=200,
+        description="The claim with somebody's roles or groups; a path with dots (`realm_access.roles`) leads into it.",
+    )
+    oidc_roles: Annotated[dict[str, Role], NoDecode] = Field(
+        default_factory=dict,
+        description='Which value of that claim gives which role, such as `{"editors": "curator"}`; anybody else is a reader.',
+    )
+    session_hours: float = Field(
+        default=8.0, gt=0, le=168, description="How long somebody who logged in stays so; roles are asked for at login."
+    )
+    session_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Secret that signs sessions, the same on every machine of a service; made in the data folder unless set.",
+    )
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _client_of_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("oidc_issuer") is not None:
+            raise ValueError("it goes with MENTORGRAPH_OIDC_ISSUER: set both")
+        return value
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _roles_of_json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError('write a JSON object, such as {"editors": "curator"}') from error
 
     @property
     def graph_url(self) -> str | None:

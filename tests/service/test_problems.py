@@ -29,6 +29,7 @@ PROMISED = {
     "BadRequest": 422,
     "NotAuthenticated": 401,
     "NotAllowed": 403,
+    "ProviderUnreachable": 503,
     "TooLarge": 413,
     "Busy": 503,
     "TooSlow": 504,
