@@ -310,7 +310,7 @@ class _Reader:
             return self.texts(field, terms, where)
         parts = [part for term in terms if (part := self.part(field, term, where)) is not None]
         if field.many:
-            return _in_order(field, parts)
+            return in_order(field, parts)
         if len(parts) > 1:
             self.problems.append(Problem(where, f"takes one value, {len(parts)} are given", value=quoted(parts)))
         return parts[0] if parts else None
@@ -415,8 +415,13 @@ def _wanted(field: Field) -> str:
     }.get(field.type, f"of type {field.type}")
 
 
-def _in_order(field: Field, parts: list) -> list:
-    """Lists in a stable order: inner nodes by `order` where they have one, then by number; other values as sorted."""
+def in_order(field: Field, parts: list) -> list:
+    """Lists in a stable order: inner nodes by `order` where they have one, then by number; other values as sorted.
+
+    >>> claims = declaration().kinds["practice"].by_key["outcomes"]
+    >>> [claim["id"] for claim in in_order(claims, [{"id": "claim-10"}, {"id": "claim-2"}])]
+    ['claim-2', 'claim-10']
+    """
     if field.type != "inner":
         return sorted(parts, key=str)
     return sorted(parts, key=lambda part: (part.get("order", 0), _natural(part["id"])))
