@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^\s<>\"{}|\\^`#?]+/$",
         description="Base of the addresses of records, ending in a slash. Fixed when the ledger is made.",
     )
+    second_person: bool = Field(
+        default=True,
+        description="Whether a record is published by somebody else than whoever wrote its newest wording; "
+        "`false` for teams too small for that.",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s<>\"{}|\\^`#?]+/$",
@@ -58,6 +63,11 @@ class Settings(BaseSettings):
         min_length=1,
         max_length=300,
         description="Who offers the data, as the descriptions of the dataset name it.",
+    )
+    check_sources: bool = Field(
+        default=False,
+        description="Whether the service may go out and look whether the sources of records are still there; only http "
+        "and https to public addresses are asked.",
     )
     host: str = Field(default="127.0.0.1", description="Address the service listens on; 0.0.0.0 for every interface.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
