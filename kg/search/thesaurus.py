@@ -9,6 +9,7 @@ import bz2
 import gzip
 import io
 import math
+import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,8 +44,14 @@ BRIDGE_STRENGTH = 0.3
 of suggest-dev is .31 without labels, .42 from strength .6, 8 at most, .47 from .3, 16 at most."""
 
 FILE_LIMIT_BYTES = 500_000_000
+MOST_LABELS = 1_000_000
+"""About 200 MB of memory; EuroVoc has 400,000 in 24 languages."""
+
+LABEL_LIMIT_CHARACTERS = 500
+XML_DEPTH = 100
 
 _SKOS = "http://www.w3.org/2004/02/skos/core#"
+_MAPPINGS = {"exactMatch": "exact", "closeMatch": "close"}
 _FORMATS = {".nt": "N_TRIPLES", ".ttl": "TURTLE", ".rdf": "RDF_XML", ".xml": "RDF_XML", ".nq": "N_QUADS"}
 
 
@@ -52,7 +59,8 @@ _FORMATS = {".nt": "N_TRIPLES", ".ttl": "TURTLE", ".rdf": "RDF_XML", ".xml": "RD
 class ThemeMatch:
     """A theme found in a text: by which label in which language, through which words of the text.
 
-    `strength` lies in (0, 1]: 1 when all words of a label stand in the text.
+    `strength` lies in (0, 1]: 1 when all words of a label stand in the text. `vocabulary` names the bridge vocabulary
+    whose label led there; empty for the themes' own labels.
     """
 
     theme: str
@@ -60,6 +68,7 @@ class ThemeMatch:
     label: str
     language: str
     words: tuple[str, ...]
+    vocabulary: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,13 +93,18 @@ class _Index:
 class Thesaurus:
     """Concepts with labels per language and broader concepts; matching needs no model and is the same everywhere."""
 
-    def __init__(self, themes: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, themes: Iterable[Mapping[str, Any]], name: str = "") -> None:
         """`themes` are theme records as plain JSON: id, label, alt, broader; deprecated ones are left out.
+
+        A foreign concept may also have `exact` and `close`, the addresses it is mapped to. `name` tells vocabularies
+        apart; our own themes have none.
 
         >>> Thesaurus([{"id": "housing", "label": {"en": "Housing", "fr": "Logement"}}]).themes
         ('housing',)
         """
+        self.name = name
         self._labels: dict[str, list[_Label]] = {}
+        self._mapped: dict[str, tuple[tuple[str, bool], ...]] = {}
         self._english: dict[str, list[str]] = {}
         self._broader: dict[str, tuple[str, ...]] = {}
         self._narrower: dict[str, list[str]] = {}
@@ -106,14 +120,15 @@ class Thesaurus:
 
     @classmethod
     def from_skos(cls, path: Path) -> Thesaurus:
-        """Read a SKOS file (.nt, .ttl, .rdf, .xml, also .gz and .bz2) with prefLabel, altLabel, broader and narrower.
+        """Read a SKOS file (.nt, .ttl, .rdf, .xml, also .gz and .bz2): prefLabel, altLabel, broader, narrower, exactMatch
+        and closeMatch.
 
         Identifiers are the concepts' IRIs. Nothing but the file is read. Labels of a region ("en-US") count for
         their language. GEMET (5,207 concepts, 29 languages) takes about a second; a language's labels are
         indexed when first asked for.
 
         Raises UnreadableInput when the file is not RDF of the kind its name says or holds no concept with a label, and
-        TooLarge above 500 MB, uncompressed.
+        TooLarge above 500 MB, uncompressed, or a million labels.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +138,7 @@ class Thesaurus:
         ...     Thesaurus.from_skos(path).match("Trūkst mājokļu", "lv")[0].theme
         'urn:home'
         """
-        return cls(_skos_concepts(path))
+        return cls(skos_concepts(path))
 
     @property
     def themes(self) -> tuple[str, ...]:
@@ -138,6 +153,32 @@ class Thesaurus:
     def english(self, theme: str) -> tuple[str, ...]:
         """A theme's English labels, the preferred one first; empty for an unknown theme."""
         return tuple(self._english.get(theme, ()))
+
+    def every_label(self) -> Iterable[tuple[str, str, str, bool]]:
+        """All labels as (theme, language, text, whether preferred)."""
+        for code, labels in self._labels.items():
+            for label in labels:
+                yield label.theme, code, label.text, label.preferred
+
+    def mappings(self, theme: str) -> tuple[tuple[str, bool], ...]:
+        """The addresses in other vocabularies that a concept is mapped to, each with whether the match is exact."""
+        return self._mapped.get(theme, ())
+
+    def parents(self, theme: str) -> tuple[str, ...]:
+        """The themes right above one."""
+        return tuple(one for one in self._broader.get(theme, ()) if one in self._broader)
+
+    def children(self, theme: str) -> tuple[str, ...]:
+        """The themes right below one."""
+        return tuple(self._narrower.get(theme, ()))
+
+    def neighbours(self, theme: str) -> tuple[str, ...]:
+        """The other themes below the same broader ones.
+
+        >>> Thesaurus([{"id": "a"}, {"id": "b", "broader": "a"}, {"id": "c", "broader": "a"}]).neighbours("b")
+        ('c',)
+        """
+        return tuple(dict.fromkeys(o for p in self.parents(theme) for o in self.children(p) if o != theme))
 
     def ancestors(self, theme: str) -> tuple[str, ...]:
         """All broader themes, nearest first; cycles in a foreign thesaurus are walked once.
@@ -209,7 +250,7 @@ class Thesaurus:
         """The languages to look in, and how much a match in each counts."""
         if language is None or language == "und":
             return [(code, UNCERTAIN_LANGUAGE) for code in likely_languages(text) if code in self._labels]
-        code = _primary(language)
+        code = primary(language)
         return [(code, 1.0)] if code in self._labels else []
 
     def _index(self, code: str) -> _Index:
@@ -222,10 +263,16 @@ class Thesaurus:
         id = theme["id"]
         broader = theme.get("broader") or ()
         self._broader[id] = (broader,) if isinstance(broader, str) else tuple(broader)
+        mapped = [
+            *((iri, True) for iri in theme.get("exact") or ()),
+            *((iri, False) for iri in theme.get("close") or ()),
+        ]
+        if mapped:
+            self._mapped[id] = tuple(mapped)
         preferred = [(code, [text]) for code, text in (theme.get("label") or {}).items()]
         for listed, is_preferred in ((preferred, True), ((theme.get("alt") or {}).items(), False)):
             for tag, texts in listed:
-                code = _primary(tag)
+                code = primary(tag)
                 self._labels.setdefault(code, []).extend(_Label(id, text, is_preferred) for text in texts)
                 if code == "en":
                     self._english.setdefault(id, []).extend(t for t in texts if t not in self._english.get(id, ()))
@@ -254,18 +301,43 @@ def bridge(text: str, language: str | None, *vocabularies: Thesaurus, limit: int
     >>> bridge("Find housing", "en", themes)
     'Find housing'
     """
-    if language is not None and _primary(language) == "en":
-        return text
-    added: dict[str, None] = {}
-    for vocabulary in vocabularies:
-        matches = vocabulary.match(text, language)
+    labels = bridge_labels([(one, one.match(text, language)) for one in vocabularies], language, limit=limit)
+    return bridged(text, labels)
+
+
+def bridge_labels(
+    found: Sequence[tuple[Thesaurus, Sequence[ThemeMatch]]], language: str | None, *, limit: int = BRIDGE_LABELS
+) -> dict[str, str]:
+    """The English labels that `bridge` adds, in order, each with the name of the vocabulary it comes from.
+
+    `found` has what each vocabulary found in the text, strongest first.
+
+    >>> themes = Thesaurus([{"id": "home", "label": {"en": "Housing", "fr": "Logement"}}])
+    >>> bridge_labels([(themes, themes.match("Trouver un logement", "fr"))], "fr")
+    {'Housing': ''}
+    """
+    if language is not None and primary(language) == "en":
+        return {}
+    added: dict[str, str] = {}
+    for vocabulary, matches in found:
         if language is None and matches and matches[0].language == "en":
-            return text
+            return {}
         needed = BRIDGE_STRENGTH * (UNCERTAIN_LANGUAGE if language is None else 1.0)
-        for found in matches:
-            if found.strength >= needed:
-                added.update(dict.fromkeys(vocabulary.english(found.theme)[:1]))
-    return ". ".join([text.rstrip(" ."), *list(added)[:limit]]) if added else text
+        for match in matches:
+            if match.strength >= needed:
+                for label in vocabulary.english(match.theme)[:1]:
+                    added.setdefault(label, vocabulary.name)
+    return dict(list(added.items())[:limit])
+
+
+def bridged(text: str, labels: Iterable[str]) -> str:
+    """The text with labels behind it.
+
+    >>> bridged("Trouver un logement.", ["Housing"]), bridged("Find housing.", [])
+    ('Trouver un logement. Housing', 'Find housing.')
+    """
+    added = list(labels)
+    return ". ".join([text.rstrip(" ."), *added]) if added else text
 
 
 # ---------------------------------------------------------------------------------------------- matching
@@ -366,40 +438,70 @@ def _closure(start: str, next_ones: Mapping[str, Sequence[str]]) -> tuple[str, .
     return tuple(found)
 
 
-def _primary(tag: str) -> str:
+def primary(tag: str) -> str:
+    """The language of a tag, without region or script.
+
+    >>> primary("fr-BE")
+    'fr'
+    """
     return tag.lower().partition("-")[0]
 
 
 # ------------------------------------------------------------------------------------------- SKOS files
 
 
-def _skos_concepts(path: Path) -> list[dict[str, Any]]:
-    """Concepts of a SKOS file as theme records."""
+def skos_concepts(path: Path) -> list[dict[str, Any]]:
+    """Concepts of a SKOS file as `Thesaurus` takes them; raises as `Thesaurus.from_skos` does."""
     concepts: dict[str, dict[str, Any]] = {}
     hierarchy: set[tuple[str, str]] = set()
+    mapped: set[tuple[str, str, str]] = set()
+    labels = 0
     for subject, predicate, value in _skos_statements(path):
         name = predicate.removeprefix(_SKOS)
-        if name in ("prefLabel", "altLabel") and getattr(value, "language", None) and value.value.strip():
+        if name in ("prefLabel", "altLabel"):
+            text = _label_text(value)
+            if not text:
+                continue
+            labels += 1
+            if labels > MOST_LABELS:
+                raise TooLarge(f"{quoted(path.name)} has more than {MOST_LABELS:,} labels")
             concept = concepts.setdefault(subject, {"id": subject, "label": {}, "alt": {}, "broader": []})
             # "en" and "en-US" may both have a preferred label: the first read is kept, others are alternatives.
-            code = _primary(value.language)
+            code = primary(value.language)
             if name == "prefLabel" and code not in concept["label"]:
-                concept["label"][code] = value.value
+                concept["label"][code] = text
             else:
-                concept["alt"].setdefault(code, []).append(value.value)
+                concept["alt"].setdefault(code, []).append(text)
         elif name == "broader":
             hierarchy.add((subject, value.value))
         elif name == "narrower":
             hierarchy.add((value.value, subject))
+        elif name in _MAPPINGS:
+            # Both vocabularies may say it, and a match has no direction.
+            mapped |= {(subject, _MAPPINGS[name], value.value), (value.value, _MAPPINGS[name], subject)}
     for narrower, broader in sorted(hierarchy):
         if narrower in concepts and broader in concepts:
             concepts[narrower]["broader"].append(broader)
+    for one, kind, other in sorted(mapped):
+        if one in concepts:
+            concepts[one].setdefault(kind, []).append(other)
     if not concepts:
         raise UnreadableInput(f"{quoted(path.name)} holds no SKOS concept with a label that has a language")
     return [concepts[id] for id in sorted(concepts)]
 
 
+def _label_text(value: Any) -> str:
+    """A label as it may be shown: on one line, without control characters; empty for one without a language or meaning.
+
+    A label of hundreds of letters is a definition in the wrong place.
+    """
+    if not getattr(value, "language", None) or len(value.value) > LABEL_LIMIT_CHARACTERS:
+        return ""
+    return " ".join("".join(c if c.isprintable() else " " for c in value.value).split())
+
+
 def _skos_statements(path: Path) -> Iterable[tuple[str, str, Any]]:
+    """The SKOS statements of a file about things with addresses."""
     import pyoxigraph
 
     suffixes = [s.lower() for s in path.suffixes]
@@ -409,12 +511,50 @@ def _skos_statements(path: Path) -> Iterable[tuple[str, str, Any]]:
         raise UnreadableInput(f"{quoted(path.name)} is not a kind of RDF file we read: {listed}, each also .gz or .bz2")
     kind = getattr(pyoxigraph.RdfFormat, _FORMATS[suffixes[-1]])
     try:
+        if kind == pyoxigraph.RdfFormat.RDF_XML:
+            _check_xml(path, compressed)
         with _Limited(_opened(path, compressed), path.name) as stream:
             for quad in pyoxigraph.parse(io.BufferedReader(stream, 1 << 20), kind, lenient=True):
                 if quad.predicate.value.startswith(_SKOS) and isinstance(quad.subject, pyoxigraph.NamedNode):
                     yield quad.subject.value, quad.predicate.value, quad.object
-    except (SyntaxError, ValueError, EOFError, OSError) as error:
+    except (SyntaxError, ValueError, EOFError, OSError, zlib.error) as error:
         raise UnreadableInput(f"{quoted(path.name)} cannot be read: {quoted(error, 200)}") from error
+
+
+def _check_xml(path: Path, compressed: str) -> None:
+    """Look through an XML file before the RDF parser does, which takes entities that stand for gigabytes (eight letters
+    tripled thirty times) and needs time by the square of the depth (1,000 levels .03 s, 4,000 levels .36 s).
+
+    Entities that abbreviate addresses, as thesauri have them, pass.
+    """
+    from xml.parsers import expat
+
+    depth = 0
+
+    def down(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > XML_DEPTH:
+            raise UnreadableInput(f"{quoted(path.name)} has more than {XML_DEPTH} elements inside each other")
+
+    def up(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def entity(name: str, parameter: bool, value: str | None, *outside: str | None) -> None:
+        if value is None or parameter or "&" in value or "%" in value or len(value) > LABEL_LIMIT_CHARACTERS:
+            raise UnreadableInput(
+                f"{quoted(path.name)} declares the entity {quoted(name)}, which is not a short text; write it out"
+            )
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = down, up
+    parser.EntityDeclHandler = entity
+    try:
+        with _Limited(_opened(path, compressed), path.name) as stream:
+            parser.ParseFile(io.BufferedReader(stream, 1 << 20))
+    except expat.ExpatError as error:
+        raise UnreadableInput(f"{quoted(path.name)} is not XML: {error}") from error
 
 
 def _opened(path: Path, compressed: str) -> IO[bytes]:

@@ -11,7 +11,7 @@ import binascii
 import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +25,8 @@ from kg.search.embedding import Embedder
 from kg.search.index import Candidates, Document, PassageIndex, Query, Scored, discard_index
 from kg.search.ranking import Filters, Profile, Situation
 from kg.search.text import Passage, language_of, passages
-from kg.search.thesaurus import ThemeMatch, Thesaurus, bridge
+from kg.search.thesaurus import LEAST_STRENGTH, ThemeMatch, Thesaurus, bridge_labels, bridged, primary
+from kg.search.vocabularies import Link
 from kg.views import is_shown
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ MOST_PASSAGES = 500
 THEMES_OF_A_NEED = 6
 """More themes say nothing about a need: the weaker ones share single words with it."""
 
+VIA_VOCABULARY = 0.9
+"""A theme found through a foreign concept counts a little less than one that its own label names."""
+
 _STEADY_BATCH = 100
+
+Linking = Callable[[Thesaurus, Thesaurus], Mapping[str, Link]]
+"""Given our themes and a vocabulary: the theme that each of its concepts stands for."""
 
 
 class AnyNeed(Protocol):
@@ -66,11 +73,27 @@ class NeedText:
 
 
 @dataclass(frozen=True)
+class Help:
+    """What helped to read a need.
+
+    `model` is whether the model reads its language by itself. `labels` are the English labels that were put behind the
+    text, each with the vocabulary it comes from ("" for our themes). `vocabularies` are those that have labels in the
+    need's language. `strongest` is the strength of the best label found.
+    """
+
+    model: bool = True
+    labels: tuple[tuple[str, str], ...] = ()
+    vocabularies: tuple[str, ...] = ()
+    strongest: float = 0.0
+
+
+@dataclass(frozen=True)
 class Understood:
     """How a need was read.
 
     `language` is the one given or the likeliest, `certain` whether it was given or sure. `themes` are those found in
-    its words. `embedded` is the text that the model got: labels of themes may stand behind it.
+    its words, through labels of ours or of bridge vocabularies. `embedded` is the text that the model got: labels of
+    themes may stand behind it.
     """
 
     text: str
@@ -79,6 +102,7 @@ class Understood:
     situation: Situation
     themes: tuple[ThemeMatch, ...]
     embedded: str
+    help: Help = field(default_factory=Help)
 
 
 @dataclass(frozen=True)
@@ -136,13 +160,15 @@ class SearchView:
         read: Callable[[Revision], Record],
         profile: Profile | None = None,
         vocabularies: Sequence[Thesaurus] = (),
+        link: Linking | None = None,
         progress: Callable[[int, int], None] | None = None,
         discard: bool = False,
     ) -> None:
         """Open the view kept in `folder`, or an empty one.
 
         `read` gives a revision's record as plain JSON. `vocabularies` are further thesauri that bridge languages,
-        after our own themes. `progress(done, total)` counts the practices of a batch.
+        after our own themes; `link` says which of our themes their concepts stand for, asked again whenever themes
+        change. `progress(done, total)` counts the practices of a batch.
 
         Raises IndexMismatch for an index of another model or layout and for a damaged one; with `discard` it is
         thrown away instead, and the view starts empty with marker 0. Raises DataFolderInUse when another process
@@ -152,6 +178,7 @@ class SearchView:
         self.profile = profile or ranking.profile_for(embedder.identity)
         self._read = read
         self._vocabularies = tuple(vocabularies)
+        self._link = link
         self._progress = progress or (lambda done, total: None)
         try:
             self._index = self._open(folder)
@@ -160,7 +187,7 @@ class SearchView:
                 raise
             discard_index(folder)
             self._index = self._open(folder)
-        self._thesaurus = Thesaurus(self._index.kept("theme").values())
+        self._take_themes()
 
     def _open(self, folder: Path) -> PassageIndex:
         return PassageIndex(folder, model=self.embedder.identity, dimension=self.embedder.dimension)
@@ -196,7 +223,7 @@ class SearchView:
     def clear(self) -> None:
         """Forget all records."""
         self._index.clear()
-        self._thesaurus = Thesaurus([])
+        self._take_themes()
 
     def close(self) -> None:
         """Release files and locks."""
@@ -232,9 +259,16 @@ class SearchView:
             forgotten=[(r.kind, r.id) for r in gone if r.kind != "practice"],
         )
         if any(r.kind == "theme" for r in (*shown, *gone)):
-            self._thesaurus = Thesaurus(self._index.kept("theme").values())
+            self._take_themes()
         cities = {r.id for r in (*shown, *gone) if r.kind == "city"}
         self._index.change(refreshed=[*self._refreshed_by_city(cities), *self._refreshed_by_theme(before)])
+
+    def _take_themes(self) -> None:
+        """The themes as they are now kept, and what foreign concepts mean among them."""
+        themes = Thesaurus(self._index.kept("theme").values())
+        linked = {one.name: self._link(themes, one) for one in self._vocabularies} if self._link else {}
+        # One name at a time: who asks meanwhile meets links to a theme that is gone, which find nothing.
+        self._thesaurus, self._linked = themes, linked
 
     def _refreshed_by_city(self, cities: Iterable[str]) -> Iterator[tuple[str, Record]]:
         facts = self._index.kept("city")
@@ -284,15 +318,40 @@ class SearchView:
         """How a need is read: its language, its themes, and the text that is embedded."""
         guessed, sure = (need.language, True) if need.language else language_of(need.text)
         known = guessed if sure else None
-        matches = tuple(self._thesaurus.match(need.text, known, limit=THEMES_OF_A_NEED))
-        embedded, bridged = need.text, False
+        own = self._thesaurus.match(need.text, known)
+        english = sure and primary(guessed) == "en"
+        foreign = [] if english else [(one, one.match(need.text, known)) for one in self._vocabularies]
+        labels: dict[str, str] = {}
         if not self.embedder.multilingual:
-            embedded = bridge(need.text, known, self._thesaurus, *self._vocabularies)
-            bridged = embedded != need.text
+            labels = bridge_labels([(self._thesaurus, own), *foreign], known)
         # Two words seldom tell their language; the model, English at heart, is then the better half of a guess.
-        read_as = guessed if sure or bridged else "en"
-        situation = ranking.situation_of(read_as, multilingual=self.embedder.multilingual, bridged=bridged)
-        return Understood(need.text, guessed, sure, situation, matches, embedded)
+        read_as = guessed if sure or labels else "en"
+        situation = ranking.situation_of(read_as, multilingual=self.embedder.multilingual, bridged=bool(labels))
+        helped = Help(
+            model=self.embedder.multilingual or primary(guessed) == "en",
+            labels=tuple(labels.items()),
+            vocabularies=tuple(
+                one.name for one in (self._thesaurus, *self._vocabularies) if primary(guessed) in one.languages
+            ),
+            strongest=max((match.strength for _, some in [(None, own), *foreign] for match in some[:1]), default=0.0),
+        )
+        themes = self._themes_of(own, foreign)
+        return Understood(need.text, guessed, sure, situation, themes, bridged(need.text, labels), helped)
+
+    def _themes_of(
+        self, own: Sequence[ThemeMatch], foreign: Sequence[tuple[Thesaurus, Sequence[ThemeMatch]]]
+    ) -> tuple[ThemeMatch, ...]:
+        """The themes found, strongest first, each by its best label, be it its own or that of a foreign concept."""
+        best = {match.theme: match for match in own}
+        for vocabulary, matches in foreign:
+            linked = self._linked.get(vocabulary.name, {})
+            for match in matches:
+                link = linked.get(match.theme)
+                strength = round(match.strength * link.strength * VIA_VOCABULARY, 5) if link else 0.0
+                if link and strength >= LEAST_STRENGTH and strength > getattr(best.get(link.theme), "strength", 0.0):
+                    best[link.theme] = replace(match, theme=link.theme, strength=strength, vocabulary=vocabulary.name)
+        # Python's sort keeps the order of equal ones, in which a thesaurus has its longer labels first.
+        return tuple(sorted(best.values(), key=lambda match: -match.strength)[:THEMES_OF_A_NEED])
 
     def find_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Answer]:
         """For each need the practices closest to it, best first, equal ones by identifier, at most `limit`.
