@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 ROLES = ("reader", "contributor", "curator", "manager", "administrator")
-"""reader: what is public. contributor: drafts of their own. curator: all records, reviews, publishes. manager: what
-belongs to mentorships and cohorts too. administrator: everything, and the accounts."""
+"""reader: what is public. contributor: drafts of their own. curator: all records, reviews, publishes. manager: the
+same for what belongs to mentorships, and cohorts. administrator: everything, and the accounts."""
 
 SCOPES = ("read", "write", "publish", "import")
 """What a token may be narrowed to. read: drafts, comments and history, as far as the role sees them. write: save, submit,

@@ -93,20 +93,21 @@ class Curation:
     {'en': 'Ghent'}
     """
 
-    def __init__(self, catalogue: Catalogue, *, second_person: bool = True) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._ledger = catalogue.ledger
-        self._rights = Rights(catalogue.ledger, catalogue._not_found, second_person=second_person)
+        self.rights = Rights(catalogue.ledger, catalogue._not_found)
+        """Who may do what; a small team sets `rights.second_person` to False."""
 
     @cached_property
     def discussion(self) -> Discussion:
         """Comments, requests to review, and what waits for whom."""
-        return Discussion(self._ledger, self._rights)
+        return Discussion(self._ledger, self.rights)
 
     @cached_property
     def history(self) -> History:
         """Revisions of records and what changed between them."""
-        return History(self._ledger, self._rights, self.version, self._catalogue._read)
+        return History(self._ledger, self.rights, self.version, self._catalogue._read)
 
     # Seeing
 
@@ -123,7 +124,7 @@ class Curation:
         revision = self.version(kind, id, actor, version)
         record = self._catalogue._with_state(self._catalogue._read(revision), revision)
         head = self._ledger.head(kind, id)
-        if head is not None and self._rights.may_see(actor, head):
+        if head is not None and self.rights.may_see(actor, head):
             record["record"] |= {"newest": head.number, "newest_state": head.state, "published": head.published}
         return record, revision
 
@@ -132,7 +133,7 @@ class Curation:
         head = self._ledger.head(kind, id)
         if head is None:
             raise self._catalogue._not_found(kind, id)
-        insider = self._rights.may_see(actor, head)
+        insider = self.rights.may_see(actor, head)
         if version == "newest" and insider:
             return self._with_content(self._ledger.revision(head.number))
         if isinstance(version, int):
@@ -172,14 +173,14 @@ class Curation:
         Contributors get their own. The answer has the form of `Catalogue.list_records`, each entry with state and
         revision; `total` counts what the filter lets in before ownership is looked at.
         """
-        self._rights.require_account(actor)
+        self.rights.require_account(actor)
         kind = declaration().kind(kind).name
         if not 1 <= limit <= 200:
             raise BadRequest(f"limit: give a number from 1 to 200, not {limit}")
         page: list[Head] = []
         while len(page) <= limit:
             heads = self._ledger.list(kind, state=state, after_id=cursor, limit=200)
-            page += [head for head in heads if self._rights.may_see(actor, head)]
+            page += [head for head in heads if self.rights.may_see(actor, head)]
             if len(heads) < 200:
                 break
             cursor = heads[-1].id
@@ -221,7 +222,7 @@ class Curation:
         InvalidRecord with every rule that is broken, NotAuthenticated or NotAllowed.
         """
         found = declaration().kind(kind)
-        self._rights.require_account(actor)
+        self.rights.require_account(actor)
         wanted = {"kind": found.name, **record}
         wanted.setdefault("id", self._free_id(found, wanted))
         with self._ledger.write() as transaction:
@@ -322,11 +323,11 @@ class Curation:
             raise DuplicateRecord(
                 f"{kind.name} {quoted(id)} is there already (revision {head.number}): change it, or choose another identifier"
             )
-        self._rights.require_write(actor, kind, head)
+        self.rights.require_write(actor, kind, head)
         _refuse_long("note", note, NOTE_LIMIT)
         wanted_state = state or ("published" if publish else "draft")
         if wanted_state == "published":
-            self._rights.require_publish(actor, kind, None if reviewed else actor.name)
+            self.rights.require_publish(actor, kind, None if reviewed else actor.name)
         graph = to_graph(_without_said(record), self._catalogue.base)
         linked = references(graph, self._catalogue.base)
         known = self._known(linked, transaction.referenced)
@@ -367,10 +368,10 @@ class Curation:
         language: str,
     ) -> Head:
         """The record's head, if it is what the caller has read; otherwise StaleRecord, which says how to go on."""
-        self._rights.require_account(actor)
+        self.rights.require_account(actor)
         check_id(kind.name, id)
         head = transaction.head(kind.name, id)
-        if head is None or not (self._rights.may_see(actor, head) or head.published_visibility == "public"):
+        if head is None or not (self.rights.may_see(actor, head) or head.published_visibility == "public"):
             raise self._catalogue._not_found(kind.name, id)
         if head.number == expected:
             return head
@@ -391,7 +392,7 @@ class Curation:
         language: str,
     ) -> dict[str, Any] | None:
         """What both sides changed since `expected`, where the caller may see both and such a revision exists."""
-        if not self._rights.may_see(actor, head):
+        if not self.rights.may_see(actor, head):
             return None
         history = {one.number: one for one in self._ledger.history(kind.name, id)}
         base, theirs = history.get(expected), history.get(head.number)
@@ -473,7 +474,7 @@ class Curation:
         """
         if not note.strip():
             raise BadRequest("note: say what is to be mended, so that the author can go on")
-        self._rights.require_keeper(actor, declaration().kind(kind), "return")
+        self.rights.require_keeper(actor, declaration().kind(kind), "return")
         return self._step(kind, id, actor, expected, note, "returned", ("submitted",), "returned to its author")
 
     def publish(
@@ -488,7 +489,7 @@ class Curation:
         with self._ledger.write() as transaction:
             head = self._at(transaction, found, id, actor, expected)
             _require_state(head, OPEN, "published")
-            self._rights.require_publish(actor, found, self._rights.last_writer(found.name, id))
+            self.rights.require_publish(actor, found, self.rights.last_writer(found.name, id))
             record = self._catalogue._read(self._with_content(transaction.revision(head.number)))
             saved = self._write(
                 transaction, found, record, actor, expected, note, True, language, state="published", reviewed=True
@@ -511,7 +512,7 @@ class Curation:
         with self._ledger.write() as transaction:
             head = self._at(transaction, found, id, actor, expected)
             if head.published is not None or head.state == "submitted":
-                self._rights.require_keeper(actor, found, "withdraw")
+                self.rights.require_keeper(actor, found, "withdraw")
             _require_state(head, (*OPEN, "published"), "withdrawn")
             if replaced_by is not None:
                 self._replacement(transaction, found, id, replaced_by)
@@ -541,7 +542,7 @@ class Curation:
         _refuse_kept(found)
         if id == into:
             raise BadRequest(f"into: {quoted(into)} is the record itself; name the one that stays")
-        self._rights.require_keeper(actor, found, "merge")
+        self.rights.require_keeper(actor, found, "merge")
         with self._ledger.write() as transaction:
             head = self._at(transaction, found, id, actor, expected)
             kept = self._at(transaction, found, into, actor, expected_into)
@@ -623,7 +624,7 @@ class Curation:
             raise WrongState(
                 f"revision {done.number} changed no word and is not the newest: take the steps back in order"
             )
-        self._rights.require_keeper(actor, kind, "undo") if before.state == "published" or done.state in GONE else None
+        self.rights.require_keeper(actor, kind, "undo") if before.state == "published" or done.state in GONE else None
         record = self._catalogue._read(self._with_content(before))
         return self._write(
             transaction, kind, record, actor, head.number, note, False, language, state=before.state, reviewed=True
@@ -650,7 +651,7 @@ class Curation:
         _refuse_long("note", note, NOTE_LIMIT)
         with self._ledger.write() as transaction:
             head = self._at(transaction, found, id, actor, expected)
-            self._rights.require_write(actor, found, head) if state == "submitted" else None
+            self.rights.require_write(actor, found, head) if state == "submitted" else None
             _require_state(head, only, what)
             saved = self._end(transaction, head, state, actor, note, None)
         return self._done(saved)
@@ -680,12 +681,12 @@ class Curation:
 
     def _at(self, transaction: Transaction, kind: Kind, id: str, actor: Actor, expected: int | None) -> Head:
         """The head of a record for a step on it, if it is the revision the actor has read."""
-        self._rights.require_account(actor)
+        self.rights.require_account(actor)
         check_id(kind.name, id)
         head = transaction.head(kind.name, id)
-        if head is None or not (self._rights.may_see(actor, head) or head.published_visibility == "public"):
+        if head is None or not (self.rights.may_see(actor, head) or head.published_visibility == "public"):
             raise self._catalogue._not_found(kind.name, id)
-        self._rights.require_write(actor, kind, head)
+        self.rights.require_write(actor, kind, head)
         if expected is not None and head.number != expected:
             raise StaleRecord(
                 f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: look at it again",

@@ -144,15 +144,11 @@ class Discussion:
             rows = connection.execute(wanted.order_by(_comments.c.number)).mappings().all()
         return [_comment_of(row) for row in rows]
 
-    def resolve(self, number: int, actor: Actor) -> Comment:
+    def resolve(self, kind: str, id: str, number: int, actor: Actor) -> Comment:
         """Mark a comment as dealt with; its author and the record's keepers may. Doing it twice changes nothing."""
-        self._rights.require_account(actor)
-        with self._beside.reading() as connection:
-            row = connection.execute(select(_comments).where(_comments.c.number == number)).mappings().first()
-        if row is None:
-            raise NotFound(f"there is no comment {number}")
-        comment = _comment_of(row)
-        self._for_comments(comment.kind, comment.id, actor)
+        comment = next((one for one in self.comments(kind, id, actor) if one.number == number), None)
+        if comment is None:
+            raise NotFound(f"there is no comment {number} on {kind} {quoted(id)}")
         if name_of(comment.author) != actor.name and not keeps(actor, comment.kind):
             raise NotAllowed("a comment is resolved by whoever wrote it or by those who keep the record")
         with self._beside.writing() as connection:

@@ -25,8 +25,8 @@ class Rights:
     (True, False)
     """
 
-    def __init__(self, ledger: Ledger, not_found: Callable[[str, str], KgError], *, second_person: bool = True) -> None:
-        self._ledger, self.not_found, self.second_person = ledger, not_found, second_person
+    def __init__(self, ledger: Ledger, not_found: Callable[[str, str], KgError]) -> None:
+        self._ledger, self.not_found, self.second_person = ledger, not_found, True
 
     def may_see(self, actor: Actor, head: Head) -> bool:
         """Whether an actor sees the drafts of a record and what is not for everybody."""

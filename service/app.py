@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.openapi.utils import get_openapi
 from starlette.staticfiles import StaticFiles
 
+from kg.accounts import Accounts
+from kg.errors import NotAuthenticated
 from kg.fields import declaration
 from service import pages, problems
-from service.api import dumps, exports, graphs, health, linked_data, records, search, sparql, suggestions
-from service.api.describing import record_schemas
+from service.access import Sessions, Signing, refuse_wrong_token, session_key
+from service.api import (
+    curation,
+    dumps,
+    exports,
+    graphs,
+    health,
+    linked_data,
+    records,
+    search,
+    sessions,
+    sparql,
+    suggestions,
+)
+from service.api.describing import problems_of, record_schemas
 from service.api.models import Problem
+from service.login import Provider
 from service.middleware import BodyLimit, HeadAsGet, SecurityHeaders
 from service.pages import records as record_pages
 from service.pages import reference, terms
@@ -55,12 +71,14 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        dependencies=[Depends(refuse_wrong_token)],
+        responses={401: problems_of(NotAuthenticated)[401]},
     )
     app.state.settings = settings
     app.state.turns = Turns(settings.searches_at_once, settings.wait_seconds)
     problems.install(app)
-    described = (suggestions.router, search.router, records.routes(declaration()), exports.router, health.router)
-    for router in (*described, sparql.router):
+    described = (suggestions.router, search.router, records.routes(declaration()), curation.routes(declaration()), exports.router, health.router)
+    for router in (*described, sparql.router, sessions.router):
         app.include_router(router)
     for undescribed in (linked_data.router, graphs.router, dumps.router, terms.router, record_pages.router):
         app.include_router(undescribed, include_in_schema=False)
@@ -88,18 +106,35 @@ def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI]
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if given is not None:
             app.state.catalogue, app.state.publication = given, Publication(given, settings.wait_seconds)
-            async with sparql.answering(app, given, settings):
-                yield
+            with _knowing_people(app, settings, given):
+                async with sparql.answering(app, given, settings):
+                    yield
             return
         from kg.catalogue import Catalogue
 
         with Catalogue.open(settings.data, ledger_url=settings.ledger, graph_url=settings.graph_url) as opened:
             opened.follow()
             app.state.catalogue, app.state.publication = opened, Publication(opened, settings.wait_seconds)
-            async with sparql.answering(app, opened, settings):
-                yield
+            with _knowing_people(app, settings, opened):
+                async with sparql.answering(app, opened, settings):
+                    yield
 
     return lifespan
+
+
+@contextmanager
+def _knowing_people(app: FastAPI, settings: Settings, catalogue: Catalogue) -> Iterator[None]:
+    """Tokens always; sessions and the provider where people can log in."""
+    app.state.provider = app.state.signing = app.state.sessions = None
+    catalogue.curation.rights.second_person = settings.second_person
+    with Accounts(catalogue.ledger) as accounts:
+        app.state.accounts = accounts
+        if settings.oidc_issuer is not None:
+            key = settings.session_key
+            signing = Signing(key.get_secret_value() if key else session_key(catalogue.folder.path))
+            app.state.signing, app.state.provider = signing, Provider(settings)
+            app.state.sessions = Sessions(signing, accounts, settings.session_hours)
+        yield
 
 
 def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:

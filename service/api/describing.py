@@ -82,7 +82,13 @@ def record_schemas(declared: Declaration) -> dict[str, Any]:
     for kind in declared.kinds.values():
         named = {"kind": {"const": kind.name}, "id": {"type": "string"}, "iri": {"type": "string", "format": "iri"}}
         schemas[schema_name(kind)] = _structure(kind, named, ["kind", "id"], schemas)
+        schemas[draft_name(kind)] = schemas[schema_name(kind)] | {"required": []}
     return schemas
+
+
+def draft_name(kind: Structure) -> str:
+    """The schema of a record on its way in, which the address names already: "draft.Practice"."""
+    return "draft." + schema_name(kind).partition(".")[2]
 
 
 def schema_name(structure: Structure) -> str:

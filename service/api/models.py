@@ -291,3 +291,9 @@ class Problem(BaseModel):
     instance: str
     problems: list[FaultEntry] | None = None
     replaced_by: str | None = None
+    current: int | None = Field(default=None, description="Of a record that has changed meanwhile: its revision now.")
+    difference: dict[str, Any] | None = Field(
+        default=None,
+        description="What both sides changed: `theirs`, `yours`, the `collisions`, and a `proposal` without any.",
+    )
+    referring: list[dict[str, str]] | None = Field(default=None, description="Records that refer to this one.")

@@ -266,9 +266,10 @@ def test_records_are_described_from_the_ontology(client: httpx.Client) -> None:
 
 def test_the_documentation_lists_exactly_the_addresses_there_are(server: Server) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs/http.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"^\| `((?:GET|POST) /[^`…]*)", text, re.MULTILINE))
+    documented = set(re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) /[^`…]*)", text, re.MULTILINE))
+    kinds = "|".join(kind.path for kind in declaration().kinds.values())
     described = {
-        f"{method.upper()} {path}"
+        f"{method.upper()} " + re.sub(rf"^/api/({kinds})(?=$|/\{{id\}}$|/check$)", "/api/{kind}", path)
         for path, operations in server.client.get("/openapi.json").json()["paths"].items()
         for method in operations
     }

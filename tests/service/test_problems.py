@@ -22,6 +22,9 @@ PROMISED = {
     "UnreadableInput": 400,
     "DuplicateRecord": 409,
     "StaleRecord": 412,
+    "PreconditionMissing": 428,
+    "WrongState": 409,
+    "StillReferenced": 409,
     "NotFound": 404,
     "Gone": 410,
     "BadQuery": 400,
@@ -54,7 +57,7 @@ def test_every_error_of_kg_has_a_row_with_the_promised_status() -> None:
 
 
 def test_statuses_are_chosen_in_one_place_only() -> None:
-    written = re.compile(r"status(_code)?\s*=\s*[45]\d\d|HTTPException\((?!406|413)")
+    written = re.compile(r"status(_code)?\s*=\s*[45]\d\d|HTTPException\((?!406|413|415)")
     for file in (ROOT / "service").rglob("*.py"):
         if file.name != "problems.py":
             assert not written.search(file.read_text(encoding="utf-8")), file
@@ -147,6 +150,6 @@ def test_an_address_that_is_none(server: Server) -> None:
 def test_a_method_that_is_not_answered(server: Server) -> None:
     answer = server.client.delete("/api/cities")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
     assert answer.json()["detail"] == "'/api/cities' does not answer DELETE"
     assert server.client.put("/api/suggestions").headers["allow"] == "GET, HEAD, POST"

@@ -1,0 +1,130 @@
+"""Records in request bodies: plain JSON, JSON-LD or RDF, read with the same care as files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Header, Query, Request
+from starlette.exceptions import HTTPException
+
+from kg.errors import BadRequest, PreconditionMissing, UnreadableInput, quoted
+from kg.exchange.importing import parsed_json, rdf_rows
+from kg.fields import Kind
+from kg.records import Record
+from service.api.describing import draft_name
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+RDF_TYPES = {
+    "application/ld+json": "json-ld",
+    "text/turtle": "turtle",
+    "application/trig": "trig",
+    "application/n-triples": "nt",
+    "application/n-quads": "nquads",
+    "application/rdf+xml": "xml",
+}
+"""Media types of RDF bodies, with the name of their reader."""
+
+_TAG = re.compile(r'(?:W/)?"(\d{1,18})(?:-[a-z]+)?"')
+
+IfMatch = Annotated[
+    str | None,
+    Header(description='The `ETag` of the revision that the change was written on, such as `"17"`; without it, 428.'),
+]
+Note = Annotated[str, Query(max_length=2000, description="Why, for the record's history.")]
+Publish = Annotated[bool, Query(description="Publish at once, where the role and the second-person rule allow it.")]
+
+
+async def raw_body(request: Request) -> bytes:
+    """Dependency: the body as it came, within the limit that every request has."""
+    return await request.body()
+
+
+def media_type_of(request: Request, *allowed: str) -> str:
+    """The body's media type in lower case, without parameters. 415 for another one, or another charset than UTF-8."""
+    given = request.headers.get("content-type", "")
+    media_type, *parameters = (part.strip().lower() for part in given.split(";"))
+    charset = next((p.partition("=")[2].strip('" ') for p in parameters if p.startswith("charset=")), "utf-8")
+    if media_type not in allowed or charset not in ("utf-8", "utf8", "us-ascii"):
+        wrong = f"send the body as {' or '.join(allowed)}, in UTF-8, not as {quoted(given or 'nothing')}"
+        raise HTTPException(415, wrong)
+    return media_type
+
+
+def text_of(body: bytes) -> str:
+    """The body as text. Raises UnreadableInput for what is not UTF-8."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableInput(f"the body: byte {error.start + 1} is not UTF-8") from None
+
+
+def json_in(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object. Raises UnreadableInput for anything else."""
+    try:
+        value = parsed_json(text_of(body))
+    except ValueError as error:
+        raise UnreadableInput(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UnreadableInput(f"the body must be an object in braces, not {quoted(value)}")
+    return value
+
+
+def record_in(request: Request, body: bytes, kind: Kind, base: str, id: str | None = None) -> Record:
+    """The one record that a body holds, as plain JSON.
+
+    Raises UnreadableInput where the body is not what its Content-Type says or does not hold one record of the kind,
+    InvalidRecord for RDF that is no record.
+    """
+    media_type = media_type_of(request, JSON, *RDF_TYPES)
+    if media_type == JSON:
+        return json_in(body)
+    return rdf_record(text_of(body), RDF_TYPES[media_type], kind, base, id)
+
+
+def rdf_record(text: str, format: str, kind: Kind, base: str, id: str | None = None) -> Record:
+    """The one record of an RDF text. Raises UnreadableInput where it has none, several, or statements about other things."""
+    others: list[str] = []
+    rows = list(rdf_rows("the body", text, format, base, ignored=others))
+    if others:
+        raise UnreadableInput(
+            f"the body has statements about {', '.join(quoted(one) for one in others[:3])}, which is no part of the record"
+        )
+    for row in rows:
+        if row.error is not None:
+            raise row.error
+    wanted = f"{base}id/{kind.name}/{id or '…'}"
+    found = [row.record for row in rows if row.record is not None]
+    if len(found) != 1 or found[0]["kind"] != kind.name or (id is not None and found[0]["id"] != id):
+        named = ", ".join(f"{one['kind']} {quoted(one['id'])}" for one in found[:3]) or "none"
+        raise UnreadableInput(f"the body must describe one thing, {wanted}; it describes: {named}")
+    return found[0]
+
+
+def expected_revision(if_match: str | None) -> int:
+    """The revision that `If-Match` names.
+
+    Raises PreconditionMissing without one (`*` names none), BadRequest for what is no ETag of ours.
+
+    >>> expected_revision('"17"'), expected_revision('W/"17-ttl"')
+    (17, 17)
+    """
+    if if_match is None or if_match.strip() == "*":
+        raise PreconditionMissing(
+            "say which revision the change was written on: If-Match with the ETag of what you have read, "
+            'such as "17"; a new record is created with If-None-Match: *'
+        )
+    found = _TAG.fullmatch(if_match.strip())
+    if found is None:
+        raise BadRequest(f'If-Match: {quoted(if_match)} is no single ETag as this service gives them, such as "17"')
+    return int(found[1])
+
+
+def body_schema(kind: Kind, *media_types: str) -> dict[str, Any]:
+    """How OpenAPI describes a body with a record in it."""
+    plain = {"schema": {"$ref": f"#/components/schemas/{draft_name(kind)}"}}
+    rdf: Mapping[str, Any] = {"schema": {"type": "string", "description": "RDF, describing the one record."}}
+    contents = {media_type: plain if media_type == JSON else rdf for media_type in media_types}
+    return {"requestBody": {"required": True, "content": contents}}
