@@ -3,12 +3,14 @@
 Each may be packed with gzip (".nq.gz"), as dumps are; the limit of size is that of what is unpacked.
 Reading says for each record where it stood, and what was unreadable; nothing is decided here.
 Statements about things that are no records (the head of a concept scheme, say) are told, not
-dropped in silence. Remote JSON-LD contexts are never fetched.
+dropped in silence. Remote JSON-LD contexts are never fetched. Parts of records that have no address (blank nodes) are
+given one, the same each time.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax import SAXParseException
 
-from rdflib import BNode, Dataset, Graph, URIRef
+from rdflib import RDF, BNode, Dataset, Graph, URIRef
 from rdflib.exceptions import ParserError
 from rdflib.plugins.parsers.notation3 import BadSyntax
 from rdflib.plugins.parsers.ntriples import ParseError  # type: ignore[attr-defined]
@@ -25,9 +27,11 @@ from rdflib.plugins.shared.jsonld.errors import JSONLDException
 from rdflib.term import Node
 
 from kg.errors import InvalidRecord, KgError, TooLarge, UnreadableInput, quoted
-from kg.fields import declaration, json_ld_context
-from kg.records import SYSTEM_KEYS, Record, from_graph
+from kg.fields import Field, declaration, json_ld_context
+from kg.records import SYSTEM_KEYS, Record, from_graph, next_inner_id
 from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
+
+Triple = tuple[Node, Node, Node]
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -57,11 +61,12 @@ class Row:
     error: KgError | None = None
 
 
-def read_records(path: Path, base: str, *, ignored: list[str] | None = None) -> Iterator[Row]:
+def read_records(path: Path, base: str, *, ignored: list[str] | None = None, name: str | None = None) -> Iterator[Row]:
     """Every record of a file, in the file's order (RDF: by identifier).
 
     Addresses below the default base are taken as the ledger's own, so that shipped files fit any
-    ledger. Subjects that are no records are added to `ignored`.
+    ledger. Subjects that are no records are added to `ignored`. `name` is what people call the file, its own name
+    when None; its ending tells the format.
 
     Raises UnreadableInput for a file that cannot be read at all, TooLarge above 200 MB (unpacked).
 
@@ -70,36 +75,37 @@ def read_records(path: Path, base: str, *, ignored: list[str] | None = None) -> 
     >>> [row.record["kind"] for row in rows]
     ['city']
     """
-    endings = [ending.lower() for ending in path.suffixes]
+    name = name or path.name
+    endings = [ending.lower() for ending in Path(name).suffixes]
     packed = endings[-1:] == [".gz"]
     format = FORMATS.get("".join(endings[:-1][-1:] if packed else endings[-1:]))
     if format is None:
         raise UnreadableInput(
-            f"{path.name}: the ending tells the format; use one of {', '.join(FORMATS)}, or one of them and .gz"
+            f"{name}: the ending tells the format; use one of {', '.join(FORMATS)}, or one of them and .gz"
         )
-    text = _text_of(path, packed)
+    text = _text_of(path, name, packed)
     if format == "jsonl":
-        yield from _lines(path.name, text)
+        yield from _lines(name, text)
     elif format == "json" and not _is_json_ld(text):
-        yield from _json(path.name, text)
+        yield from _json(name, text)
     else:
-        yield from rdf_rows(path.name, text, "json-ld" if format == "json" else format, base, ignored)
+        yield from rdf_rows(name, text, "json-ld" if format == "json" else format, base, ignored)
 
 
-def _text_of(path: Path, packed: bool = False) -> str:
+def _text_of(path: Path, name: str, packed: bool) -> str:
     """The file as text; UTF-8, with or without byte order mark. No more is read than a file may have."""
     try:
         with gzip.open(path) if packed else path.open("rb") as file:
             content = file.read(FILE_LIMIT_BYTES + 1)
         if len(content) > FILE_LIMIT_BYTES:
-            raise TooLarge(f"{path.name}: files may have {FILE_LIMIT_BYTES // 1024 // 1024} MB at most; split it")
+            raise TooLarge(f"{name}: files may have {FILE_LIMIT_BYTES // 1024 // 1024} MB at most; split it")
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise UnreadableInput(f"{path.name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
+        raise UnreadableInput(f"{name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnreadableInput(f"{path.name}: is not packed with gzip, or is cut off ({error})") from None
+        raise UnreadableInput(f"{name}: is not packed with gzip, or is cut off ({error})") from None
     except OSError as error:
-        raise UnreadableInput(f"{path.name}: cannot be read ({error.strerror})") from None
+        raise UnreadableInput(f"{name}: cannot be read ({error.strerror})") from None
 
 
 def _lines(name: str, text: str) -> Iterator[Row]:
@@ -171,7 +177,7 @@ def rdf_rows(name: str, text: str, format: str, base: str, ignored: list[str] | 
 
     `format` is one of those in FORMATS; `name` stands in messages. Raises UnreadableInput for what is not that.
     """
-    triples = _triples(name, text, format)
+    triples = _named(list(dict.fromkeys(_triples(name, text, format))))
     graphs: dict[tuple[str, str], Graph] = {}
     others: set[str] = set()
     for triple in triples:
@@ -198,7 +204,67 @@ def rdf_rows(name: str, text: str, format: str, base: str, ignored: list[str] | 
             yield Row(place, error=error)
 
 
-def _triples(name: str, text: str, format: str) -> list[tuple[Node, Node, Node]]:
+def _named(triples: list[Triple]) -> list[Triple]:
+    """The statements with addresses for the blank nodes that are parts of a record.
+
+    A part is numbered on from those that have an address, in an order made from what the parts say, so that reading
+    a file twice gives the same addresses whatever labels or order its writer chose. Blank nodes in other places,
+    or in two records at once, are left as they are.
+    """
+    blank = [(s, p, o) for s, p, o in triples if isinstance(o, BNode)]
+    if not blank:
+        return triples
+    classes = {s: o for s, p, o in triples if p == RDF.type and isinstance(s, URIRef)}
+    owners: dict[BNode, set[tuple[URIRef, Field]]] = {}
+    for s, p, o in blank:
+        kind = declaration().kind_of_class(str(classes.get(s))) if isinstance(s, URIRef) else None
+        field = kind.by_path.get(str(p)) if kind is not None else None
+        if isinstance(s, URIRef) and isinstance(o, BNode) and field is not None and field.inner is not None:
+            owners.setdefault(o, set()).add((s, field))
+    colours = _colours(triples)
+    taken: dict[URIRef, set[str]] = {}
+    for s in {one for one, _, _ in triples if isinstance(one, URIRef) and "#" in one}:
+        thing, _, node = str(s).partition("#")
+        taken.setdefault(URIRef(thing), set()).add(node)
+    names: dict[Node, URIRef] = {}
+    mine = sorted((b for b, of in owners.items() if len(of) == 1), key=lambda b: colours[b])
+    for node in mine:
+        ((thing, field),) = owners[node]
+        assert field.inner is not None
+        id = "record" if field.key == "record" else next_inner_id(field.inner.id_prefix, taken.get(thing, ()))
+        taken.setdefault(thing, set()).add(id)
+        names[node] = URIRef(f"{thing}#{id}")
+    return [(names.get(s, s), p, names.get(o, o)) for s, p, o in triples]
+
+
+def _colours(triples: list[Triple]) -> dict[BNode, str]:
+    """A digest of what is said of each blank node and by it, through four steps.
+
+    Nodes that still look alike then say the same, and it does not matter which comes first.
+    """
+    nodes = {term for s, _, o in triples for term in (s, o) if isinstance(term, BNode)}
+    about: dict[Node, list[Triple]] = {node: [] for node in nodes}
+    for triple in triples:
+        for node in {triple[0], triple[2]}:
+            if node in about:
+                about[node].append(triple)
+    colours = dict.fromkeys(nodes, "")
+    for _ in range(4):
+        colours = {
+            node: hashlib.sha256("\n".join(sorted(_told(t, node, colours) for t in about[node])).encode()).hexdigest()
+            for node in nodes
+        }
+    return colours
+
+
+def _told(triple: Triple, node: BNode, colours: dict[BNode, str]) -> str:
+    """A statement as one line in which blank nodes go by what is known of them."""
+    return " ".join(
+        "it" if term == node else f"_:{colours[term]}" if isinstance(term, BNode) else term.n3() for term in triple
+    )
+
+
+def _triples(name: str, text: str, format: str) -> list[Triple]:
     """All statements of an RDF text."""
     dataset = Dataset()
     if format == "xml" and "<!DOCTYPE" in text:

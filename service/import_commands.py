@@ -1,0 +1,129 @@
+"""The command `mentorgraph import`: files in, a table of what became of each row out."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from kg.accounts import Actor
+from kg.errors import BadRequest, UnreadableInput, quoted
+from kg.exchange.mapping import MappingFile, read_mapping
+from kg.exchange.reports import ImportReport
+from kg.imports import ImportFile, ImportOptions, Imports
+from kg.rights import Rights
+from service.printing import print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from kg.catalogue import Catalogue
+
+SHOWN = 40
+"""Rows that are printed one by one; the report has all."""
+
+
+def run(
+    catalogue: Catalogue,
+    files: list[Path],
+    mapping: str | None,
+    *,
+    dry_run: bool,
+    batch: int,
+    report: Path | None,
+    author: str,
+    as_json: bool,
+    **options: Any,
+) -> ImportReport:
+    """Import the files and print what came of it. Whoever has the folder may do everything, alone."""
+    if report is not None and report.suffix.lower() not in (".csv", ".json"):
+        raise BadRequest(f"--report {quoted(report.name)}: the ending tells the format; use .csv or .json")
+    try:
+        actor = Actor(author, "administrator")
+    except ValueError as error:
+        raise BadRequest(f"--author: {error}") from error
+    rights = Rights(catalogue.ledger, catalogue._not_found)
+    rights.second_person = False
+    imports = Imports(catalogue, rights)
+    chosen = ImportOptions(mapping=_mapping(mapping), **options)
+    sources = [ImportFile.at(file) for file in files]
+    with stopping() as stop, progress_bar() as progress:
+        if dry_run:
+            told = imports.dry_run(sources, actor, chosen, progress=progress, stop=stop)
+        else:
+            told = imports.apply(sources, actor, chosen, batch=batch or None, progress=progress, stop=stop)
+    if report is not None:
+        _write(told, report)
+    if as_json:
+        print_json(told.as_json())
+    else:
+        _print(told)
+    return told
+
+
+def _mapping(name: str | None) -> MappingFile | None:
+    """A mapping by the path of its file, or by the name of one that comes with mentorgraph."""
+    if name is None:
+        return None
+    from kg.import_jobs import SHIPPED_MAPPINGS, mapping_called
+
+    if name in SHIPPED_MAPPINGS:
+        return mapping_called(name)
+    return read_mapping(Path(name))
+
+
+def _write(told: ImportReport, place: Path) -> None:
+    try:
+        with place.open("wb") as out:
+            if place.suffix.lower() == ".json":
+                out.write(json.dumps(told.as_json(), ensure_ascii=False, indent=1).encode())
+            else:
+                told.write_csv(out)
+    except OSError as error:
+        raise UnreadableInput(f"{place.name}: cannot be written ({error.strerror})") from None
+
+
+def _print(told: ImportReport) -> None:
+    """What a person wants to know: what was refused and doubtful, then the counts."""
+    lines = [line for row in told.rows for line in _told(row)]
+    for line in lines[:SHOWN]:
+        print(line)
+    if len(lines) > SHOWN:
+        print(f"… and {len(lines) - SHOWN} more; --report FILE.csv has all")
+    for line in told.lines():
+        print(line)
+    needing = sum(1 for row in told.rows if row.outcome != "refused" and row.missing)
+    print_table([*told.counts, "not ready to publish"], [(*told.counts.values(), needing)])
+    if told.stopped:
+        print(f"Stopped after {told.written} records; the same command goes on from there.")
+    elif told.dry_run:
+        print("Nothing was written: this was a dry run.")
+
+
+def _told(row: Any) -> Iterator[str]:
+    for problem in row.problems:
+        yield ": ".join(part for part in (row.place, "refused", problem.field, problem.message) if part)
+    for one in row.duplicates:
+        yield f"{row.place}: {row.id} may be a duplicate of {one.id} ({one.reason})"
+    for note in row.notes:
+        yield f"{row.place}: {note}"
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM has asked the import to stop; the batch at hand is given up, those before it stay."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
