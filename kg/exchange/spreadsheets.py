@@ -154,12 +154,20 @@ def decoded(name: str, content: bytes, encoding: str | None = None) -> tuple[str
         if content.startswith(mark):
             return _strictly(name, content, codec).removeprefix("\ufeff"), called
     if b"\x00" in content[:4096]:
-        little = content[1:4096:2].count(0) >= content[0:4096:2].count(0)
-        return _strictly(name, content, "utf-16-le" if little else "utf-16-be"), "UTF-16"
+        return _strictly(name, content, _order_of_bytes(name, content)), "UTF-16"
     try:
         return content.decode("utf-8"), "UTF-8"
     except UnicodeDecodeError:
         return _windows(name, content), "Windows-1252"
+
+
+def _order_of_bytes(name: str, content: bytes) -> str:
+    """Which UTF-16 a text without mark is: separators and line ends have their zero byte on one side, always."""
+    first, second = content[0:4096:2].count(0), content[1:4096:2].count(0)
+    least = min(len(content), 4096) // 20
+    if (first == 0 and second >= least) or (second == 0 and first >= least):
+        return "utf-16-le" if first == 0 else "utf-16-be"
+    raise UnreadableInput(f"{name}: has bytes of value zero where a text has none; it is not a text file")
 
 
 _MARKS = (
@@ -487,8 +495,19 @@ def _refuse_bombs(name: str, content: bytes) -> bool:
                     raise UnreadableInput(f"{name}: {quoted(info.filename)} is not written in UTF-8")
                 if b"<!DOCTYPE" in part or b"<!ENTITY" in part:
                     raise UnreadableInput(f"{name}: document types and entities have no place in a workbook")
+                columns = set(re.findall(rb'\sr="([A-Za-z]{1,3})\d', part)) if b"<sheetData" in part else set()
+                if any(_number_of(letters) > COLUMNS_LIMIT for letters in columns):
+                    raise TooLarge(f"{name}: a sheet may have {COLUMNS_LIMIT:,} columns at most")
                 formulas = formulas or re.search(rb"<(\w+:)?f[\s>/]", part) is not None
     return formulas
+
+
+def _number_of(letters: bytes) -> int:
+    """The number of a column: A is 1, AA 27."""
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - 64
+    return number
 
 
 def _sheet(name: str, sheet: Any, written: Any) -> Iterator[tuple[str, list[Cell]]]:
@@ -582,21 +601,22 @@ def write_workbook(sheets: Iterable[Sheet], out: BinaryIO) -> None:
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 
+    found = list(sheets)
+    for text in (value for sheet in found for row in sheet.rows for value in row.values()):
+        if isinstance(text, str) and len(text) >= SHEET_CELL_LIMIT_CHARACTERS:
+            raise BadRequest(
+                f"{quoted(text)} has {len(text):,} characters; a workbook's cell holds "
+                f"{SHEET_CELL_LIMIT_CHARACTERS:,} at most; use CSV"
+            )
     book = Workbook(write_only=True)
-    for sheet in sheets:
+    for sheet in found:
         page = book.create_sheet(sheet.name)
         page.freeze_panes = "B2"
 
         def cell(value: Cell, page: Any = page) -> Any:
             if not isinstance(value, str):
                 return value
-            text = neutralised(value)
-            if len(text) > SHEET_CELL_LIMIT_CHARACTERS:
-                raise BadRequest(
-                    f"{quoted(text)} has {len(text):,} characters; a workbook's cell holds "
-                    f"{SHEET_CELL_LIMIT_CHARACTERS:,} at most; use CSV"
-                )
-            made = WriteOnlyCell(page, value=text)
+            made = WriteOnlyCell(page, value=neutralised(value))
             made.data_type = "s"
             return made
 

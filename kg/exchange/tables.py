@@ -569,7 +569,7 @@ def edited(record: Mapping[str, Any], edits: Sequence[Edit]) -> Record:
         else:
             _edit_part(changed, edit)
     for (key, _), part in unnamed.items():
-        _add_unnamed(changed, key, part)
+        _add_unnamed(changed, key, part, [str(one.get("id")) for one in record.get(key, [])])
     return changed
 
 
@@ -593,13 +593,15 @@ def _edit_part(record: Record, edit: Edit) -> None:
         del record[outer.key]
 
 
-def _add_unnamed(record: Record, key: str, part: Record) -> None:
-    """A part without identifier: the one that says the same, else a new one."""
+def _add_unnamed(record: Record, key: str, part: Record, before: Sequence[str]) -> None:
+    """A part without identifier: the one that says the same, else a new one; the number of one taken away stays free."""
     parts = record.setdefault(key, [])
     if part and not any({k: v for k, v in one.items() if k != "id"} == part for one in parts):
         field = declaration().kind(record["kind"]).by_key[key]
         assert field.inner is not None
-        parts.append({"id": next_inner_id(field.inner.id_prefix, [str(one.get("id")) for one in parts]), **part})
+        parts.append(
+            {"id": next_inner_id(field.inner.id_prefix, [*before, *(str(one.get("id")) for one in parts)]), **part}
+        )
     if not parts:
         del record[key]
 

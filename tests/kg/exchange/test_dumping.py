@@ -19,7 +19,9 @@ from kg.errors import DataFolderUnusable
 from kg.exchange.dumps import ENGINE_FORMS, UNION_FORMS, Dumps
 
 FORMATS = {"nq": ox.RdfFormat.N_QUADS, "trig": ox.RdfFormat.TRIG, "jsonld": ox.RdfFormat.JSON_LD}
-LEDGERS_OWN = re.compile(r"<http://purl\.org/dc/terms/modified>|<http://www\.w3\.org/2002/07/owl#versionInfo>")
+LEDGERS_OWN = re.compile(
+    r"<http://purl\.org/dc/terms/modified>|<http://www\.w3\.org/(2002/07/owl#versionInfo|ns/prov#\w+)>"
+)
 
 
 def city(id: str, words: str = "") -> dict:
