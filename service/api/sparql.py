@@ -189,6 +189,9 @@ async def ask_by_body(request: Request) -> Response:
             f"{quoted(request.headers.get('content-type', ''))} cannot be read here; send {QUERY} or {FORM}, in UTF-8"
         )
         return Refusal(PROTOCOL_ROWS[415][0], detail).response(request)
+    if (coding := request.headers.get("content-encoding", "identity")).lower() != "identity":
+        detail = f"the body is packed ({quoted(coding)}); send it as it is"
+        return Refusal(PROTOCOL_ROWS[415][0], detail).response(request)
     body = await request.body()
     if media_type == FORM:
         refused = sorted({name for name, _ in in_address} & {"query", "default-graph-uri", "named-graph-uri"})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import pyoxigraph as ox
@@ -82,7 +83,36 @@ def test_pages_of_other_sites_may_ask(client: httpx.Client) -> None:
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_options_tells_which_bodies_are_read(client: httpx.Client) -> None:
+    assert client.options("/sparql").headers["accept-post"] == f"{DIRECT['Content-Type']}, {FORM['Content-Type']}"
+
+
+def test_pages_of_other_sites_may_not_write_and_may_read_faults(client: httpx.Client) -> None:
+    asked = {"Origin": "https://x.org", "Access-Control-Request-Method": "DELETE"}
+    assert client.options("/sparql", headers=asked).status_code == 400
+    fault = client.get("/sparql", params={"query": "SELEC"}, headers={"Origin": "https://x.org"})
+    assert (fault.status_code, fault.headers["access-control-allow-origin"]) == (400, "*")
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "status"), [("", "*/*", 200), ("query=SELEC", "*/*", 400), ("query=ASK{}", "image/png", 406)]
+)
+def test_head_is_answered_as_get_is(client: httpx.Client, query: str, accept: str, status: int) -> None:
+    got, head = (client.request(method, f"/sparql?{query}", headers={"Accept": accept}) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (status, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+def test_a_plus_is_a_space_where_forms_are_read_and_a_plus_in_a_body(client: httpx.Client) -> None:
+    for answer in (
+        client.get("/sparql?query=SELECT+(1%2B1+AS+?n)+%7B%7D"),
+        client.post("/sparql", content=b"query=SELECT+(1%2B1+AS+?n)+%7B%7D", headers=FORM),
+        client.post("/sparql", content=b"SELECT (1+1 AS ?n) {}", headers=DIRECT),
+    ):
+        assert rows(answer)[0]["n"]["value"] == "2"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE"])
 def test_other_methods_are_not_answered(client: httpx.Client, method: str) -> None:
     answer = client.request(method, "/sparql", params={"query": LABELS})
     assert kind_of(answer) == (405, "method-not-allowed")
@@ -120,6 +150,16 @@ BAD = {
     "a body without a type": ("POST", "", b"ASK {}", {}, 415),
     "a body of another type": ("POST", "", b"ASK {}", {"Content-Type": "text/plain"}, 415),
     "a query in another charset": ("POST", "", b"ASK {}", {"Content-Type": "application/sparql-query; charset=utf-16"}, 415),
+    "a form in another charset": ("POST", "", b"query=ASK%7B%7D", {"Content-Type": FORM["Content-Type"] + "; charset=iso-8859-1"}, 415),
+    "a form in parts": ("POST", "", b"--x--", {"Content-Type": "multipart/form-data; boundary=x"}, 415),
+    "a packed query": ("POST", "", b"ASK {}", DIRECT | {"Content-Encoding": "gzip"}, 415),
+    "a query in the address of a POST": ("POST", "query=ASK%7B%7D", b"", {}, 415),
+    "an empty body": ("POST", "", b"", DIRECT, 400),
+    "a relative graph": ("GET", "query=ASK%7B%7D&default-graph-uri=x", b"", {}, 400),
+    "an empty graph": ("GET", "query=ASK%7B%7D&named-graph-uri=", b"", {}, 400),
+    "a graph that is not here, in a form": ("POST", "", b"query=ASK%7B%7D&default-graph-uri=urn:none", FORM, 403),
+    "a graph that is not here, beside a body": ("POST", "default-graph-uri=urn:none", b"ASK {}", DIRECT, 403),
+    "an update and a query in a form": ("POST", "", b"update=DROP%20ALL&query=ASK%7B%7D", FORM, 403),
     "a query of 100,001 bytes": ("POST", "", b"ASK {}".ljust(100_001), DIRECT, 413),
     "a body of 1,000,001 bytes": ("POST", "", b"ASK {}".ljust(1_000_001), DIRECT, 413),
     "10,000 groups in each other": ("POST", "", b"ASK" + b"{" * 10_000 + b"}" * 10_000, DIRECT, 400),
@@ -139,6 +179,14 @@ def test_a_request_that_breaks_a_rule_is_told_so(client: httpx.Client, case: str
 )
 def test_utf_8_may_be_said(client: httpx.Client, content_type: str) -> None:
     assert client.post("/sparql", content="ASK {}", headers={"Content-Type": content_type}).json()["boolean"] is True
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=UTF-8", ';charset="utf-8"'])
+def test_utf_8_may_be_said_of_a_form(client: httpx.Client, charset: str) -> None:
+    headers = {"Content-Type": FORM["Content-Type"] + charset}
+    query = "ASK { FILTER('é' = '\\u00E9') }"
+    answer = client.post("/sparql", content=urlencode({"query": query}), headers=headers)
+    assert answer.json()["boolean"] is True
 
 
 def test_unknown_parameters_are_ignored(client: httpx.Client) -> None:
@@ -170,6 +218,39 @@ def test_the_request_names_the_dataset_and_wins_over_from(client: httpx.Client) 
     two = {"query": about, "default-graph-uri": [RECORD, f"{CITY}vienna#record"]}
     for answer in (client.get("/sparql", params=two), client.post("/sparql", data=two)):
         assert [row["c"]["value"] for row in rows(answer)] == [f"{CITY}jelgava", f"{CITY}vienna"]
+
+
+def three_ways(client: httpx.Client, query: str, **graphs: list[str]) -> list[httpx.Response]:
+    """The same query over the same dataset, by link, form and body; a body's graphs stand in the address."""
+    named = {name.replace("_", "-"): iris for name, iris in graphs.items()}
+    return [
+        client.get("/sparql", params={"query": query, **named}),
+        client.post("/sparql", data={"query": query, **named}),
+        client.post("/sparql", params=named, content=query.encode(), headers=DIRECT),
+    ]
+
+
+@pytest.mark.parametrize("name", ["default_graph_uri", "named_graph_uri"])
+def test_the_dataset_is_named_in_all_three_ways_and_wins(client: httpx.Client, name: str) -> None:
+    """The protocol, 2.1.4: whatever FROM and FROM NAMED say, what the request names is the whole dataset."""
+    vienna = f"{CITY}vienna#record"
+    pattern = "?r foaf:primaryTopic ?c" if name == "default_graph_uri" else "GRAPH ?g { ?r foaf:primaryTopic ?c }"
+    query = f"SELECT ?c FROM <{CITY}capaci#record> FROM NAMED <{CITY}capaci#record> {{ {pattern} }} ORDER BY ?c"
+    answers = three_ways(client, query, **{name: [RECORD, vienna]})
+    assert [row["c"]["value"] for row in rows(answers[0])] == [f"{CITY}jelgava", f"{CITY}vienna"]
+    assert len({answer.content for answer in answers}) == 1
+
+
+def test_both_sorts_of_graphs_are_named_at_once(client: httpx.Client) -> None:
+    query = "SELECT ?c ?d { ?r foaf:primaryTopic ?c GRAPH ?g { ?s foaf:primaryTopic ?d } }"
+    for answer in three_ways(client, query, default_graph_uri=[RECORD], named_graph_uri=[f"{CITY}vienna#record"]):
+        row = rows(answer)[0]
+        assert (row["c"]["value"], row["d"]["value"]) == (f"{CITY}jelgava", f"{CITY}vienna")
+
+
+def test_a_named_graph_alone_leaves_the_default_graph_empty(client: httpx.Client) -> None:
+    for answer in three_ways(client, "ASK { ?s ?p ?o }", named_graph_uri=[RECORD]):
+        assert answer.json()["boolean"] is False
 
 
 def test_from_and_from_named_choose_graphs(client: httpx.Client) -> None:
@@ -249,6 +330,8 @@ def test_the_accept_header_chooses(client: httpx.Client, accept: str | None, med
         ("text/turtle", LABELS, TABLES),
         ("text/csv", "CONSTRUCT WHERE { ?s a schema:City }", GRAPHS),
         ("text/csv;q=0", LABELS, TABLES),
+        ("text/csv;q=2", LABELS, TABLES),
+        ("text/csv;q=x, nothing", LABELS, TABLES),
         ("*/*;q=0", LABELS, TABLES),
     ],
 )
