@@ -5,6 +5,7 @@
     search/          the search view, likewise
     models/          prepared embedding models
     session.key      signs the sessions of people who log in, where they do
+    imports/         files sent for import, and what came of them
     dumps/           dumps for readers, made anew when the records have changed
     lock             the owner's process and address; locked while it runs
 

@@ -1,4 +1,4 @@
-"""The command line: `mentorgraph init | load | check | suggest | similar | export | reindex | verify | model | evaluate |
+"""The command line: `mentorgraph init | load | import | check | suggest | similar | export | reindex | verify | model | evaluate |
 token | serve`.
 
 Tables and texts go to standard output, progress and errors to standard error; `--json` prints one JSON document
@@ -147,6 +147,50 @@ def load(
         if told["refused"]:
             print("Nothing was written: a load is all or nothing.")
     raise typer.Exit(REFUSED if told["refused"] else DONE)
+
+
+@app.command("import")
+def import_files(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV, TSV, XLSX, zip of CSV, JSON, JSON lines, RDF.")
+    ],
+    mapping: Annotated[
+        str | None, typer.Option(help="A mapping for a foreign table: a YAML file, or public-sector-tech-watch.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="What the rows are, where their table does not say.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report row by row; write nothing.")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="Publish the records; without it they are drafts.")] = False,
+    clear_empty: Annotated[bool, typer.Option("--clear-empty", help="An empty cell empties its field.")] = False,
+    with_visibility: Annotated[
+        bool, typer.Option("--with-visibility", help="The file decides who sees a record.")
+    ] = False,
+    encoding: Annotated[str | None, typer.Option(help="Of CSV whose encoding cannot be told, such as cp1257.")] = None,
+    batch: Annotated[int, typer.Option(min=0, help="Records written at a time; 0 writes all in one step.")] = 500,
+    report: Annotated[Path | None, typer.Option(help="Where to write the report: .csv or .json.")] = None,
+    author: Annotated[str, typer.Option(help="Account that the ledger names for the change.")] = "command line",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add or change records from tables or records, row by row. Ctrl-C stops it; the same command goes on."""
+    from service.import_commands import run
+
+    with opened(data) as catalogue:
+        told = run(
+            catalogue,
+            files,
+            mapping,
+            dry_run=dry_run,
+            batch=batch,
+            report=report,
+            author=author,
+            as_json=as_json,
+            kind=kind,
+            publish=publish,
+            clear_empty=clear_empty,
+            with_visibility=with_visibility,
+            encoding=encoding,
+        )
+    raise typer.Exit(REFUSED if told.counts["refused"] or told.stopped else DONE)
 
 
 @app.command()
