@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 MENTORGRAPH_DATA ?= data
 export MENTORGRAPH_DATA
 
-.PHONY: setup serve test browser lint clean
+.PHONY: setup serve test browser login-provider lint clean
 
 setup: $(VENV)/.installed
 
@@ -25,7 +25,7 @@ serve: setup
 	  $(BIN)/mentorgraph init --start-data --if-missing
 	@$(BIN)/mentorgraph serve
 
-test: setup browser
+test: setup browser login-provider
 	$(BIN)/python -m pytest
 
 # The browser tests need Chromium, which no Python package brings. Where it cannot be installed they are skipped and say so.
@@ -33,6 +33,12 @@ browser:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
 	  echo "Chromium is not installed and cannot be: the browser tests are skipped"
+
+# Login is tried against a real provider, a package of Node.js that the tests install into .cache themselves.
+login-provider:
+	@command -v npm >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null; } || \
+	  echo "Node.js is not installed and cannot be: login is not tried against a real provider"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -91,6 +91,8 @@ async def come_back(request: Request) -> RedirectResponse:
     kept = request.app.state.signing.read(LOGIN, request.cookies.get(cookie_name(request, LOGIN), ""))
     if kept is None or kept["until"] <= time.time():
         raise NotAuthenticated(f"no login was begun in this browser, or it took too long; {AGAIN}")
+    if any(len(request.query_params.getlist(name)) != 1 for name in ("code", "state")):
+        raise NotAuthenticated(f"the login did not come to its end; {AGAIN}")
     request.scope["session"] = kept["flow"]
     actor = await provider.finish(request)
     answer = RedirectResponse(kept["then"], 303, UNKEPT)
