@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rdflib import Graph
+from rdflib import DCTERMS, Graph
 
 from kg.city_facts import CityFactsReader, country_names
 from kg.errors import BadRequest, Busy, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
@@ -27,10 +27,14 @@ from kg.matching.facts import CityFacts, Hit, Mentee, NeedHits
 from kg.matching.profile import Profile
 from kg.matching.reasons import ROLE_LIMITS
 from kg.matching.suggestions import suggest
+from kg.needs import analyse_needs, understood_json
 from kg.records import Record, check_id, from_ntriples, references, to_graph, to_ntriples
-from kg.search.embedding import load_embedder
+from kg.search.embedding import Embedder, current_model, load_embedder
 from kg.search.ranking import Filters
-from kg.search.view import Found, NeedText, SearchView, Understood
+from kg.search.switching import index_folder, remove_other_indexes
+from kg.search.thesaurus import Thesaurus
+from kg.search.view import Found, Linking, NeedText, SearchView, Understood
+from kg.search.vocabularies import Link, Vocabularies, links
 from kg.suggesting import (
     Need,
     SuggestionRequest,
@@ -42,12 +46,15 @@ from kg.suggesting import (
 )
 from kg.validation import Referenced, Validation, nearest, refusing
 from kg.views import Follower, agreement
-from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
+from kg.vocabulary import DEFAULT_BASE, MG, parse_thing_iri
 from ontology import path as shipped
 
 if TYPE_CHECKING:
     from kg.curation import Curation
     from kg.graph.remote import GraphStore
+    from kg.hints import HintMemory, Hints
+    from kg.quality import Quality
+    from kg.worklists import Worklist
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +84,15 @@ SELECT ?thing ?label {{
   VALUES ?property {{ rdfs:label skos:prefLabel dcterms:title }}
   ?thing ?property ?label
 }}"""
+
+
+_AVAILABLE = f"SELECT DISTINCT ?city {{ ?offer a <{MG.AvailabilityStatement}> ; <{MG.mentor}> ?city }}"
+
+_NEEDS_OF = f"""
+SELECT ?need ?text ?theme {{{{
+  ?need <{MG.mentee}> <{{city}}> ; <{MG.needText}> ?text
+  OPTIONAL {{{{ ?need <{DCTERMS.subject}> ?theme }}}}
+}}}}"""
 
 
 def _quiet(what: str, done: int, total: int) -> None:
@@ -160,10 +176,14 @@ class Catalogue:
         self._graph_follower = Follower(ledger, self.graph)
         self._cities = CityFactsReader(self.graph, self.base)
         self._cities_seen = self._graph_follower.reached
+        self._hint_memory: HintMemory | None = None
         self._search: SearchView | None = None
         self._search_follower: Follower | None = None
         self._opening = threading.Lock()
         self._following = False
+        self._model_change: threading.Thread | None = None
+        self._model_refused: str | None = None
+        self.vocabularies = Vocabularies(folder.vocabularies)
         self.profile = Profile()
 
     @classmethod
@@ -262,7 +282,40 @@ class Catalogue:
                     self._search_follower.start()
                 else:
                     self._search_follower.catch_up()
+            elif self._following:
+                self._look_for_model(self._search)
             return self._search
+
+    def _look_for_model(self, used: SearchView) -> None:
+        """Begin to change over, beside all requests, when another model has been made current in the folder."""
+        if self._model_change is not None and self._model_change.is_alive():
+            return
+        current = current_model(self.models)
+        if current is not None and current.identity not in (used.embedder.identity, self._model_refused):
+            self._model_change = threading.Thread(target=self._change_model, args=(current.identity,), daemon=True)
+            self._model_change.start()
+
+    def _change_model(self, identity: str) -> None:
+        """Open the new model's index, bring it up to date, and answer from it; the old one serves until then.
+
+        The old index stays open for those who are asking it, and its files until the next start.
+        """
+        try:
+            view = self._open_search()
+            follower = Follower(self.ledger, view)
+            follower.catch_up()
+        except (KgError, OSError) as error:
+            self._model_refused = identity
+            log.error("the model %s cannot be taken into use, the old one stays: %s", identity, error)
+            return
+        old = self._search_follower
+        with self._opening:
+            self._search, self._search_follower = view, follower
+            self._resources.callback(view.close)
+            follower.start()
+        if old is not None:
+            old.stop()
+        log.info("the model is now %s", identity)
 
     def follow(self) -> None:
         """Keep both views up to date in the background from now on; a service calls this once."""
@@ -323,6 +376,10 @@ class Catalogue:
             "revision": self.ledger.last_number(),
             "records": {name: count for name, count in kinds.items() if count},
             "model": self._search.embedder.identity if self._search else None,
+            "vocabularies": [
+                {"name": one.name, "concepts": one.concepts, "languages": one.languages}
+                for one in self.vocabularies.listed()
+            ],
         }
 
     def _followers(self) -> list[Follower]:
@@ -347,8 +404,32 @@ class Catalogue:
         return store
 
     def _open_search(self) -> SearchView:
-        """The search view; an index that is damaged or another model's starts empty and is filled from the ledger."""
-        return SearchView(self.folder.search, load_embedder(self.models), read=self._read, discard=True)
+        """The current model's search view; an index that is damaged starts empty and is filled from the ledger."""
+        embedder = load_embedder(self.models)
+        if self._search is None:
+            remove_other_indexes(self.folder.search, embedder.identity, self.models)
+        return SearchView(
+            index_folder(self.folder.search, embedder.identity),
+            embedder,
+            read=self._read,
+            vocabularies=self.vocabularies.read(),
+            link=self._linking(embedder),
+            discard=True,
+        )
+
+    def _linking(self, embedder: Embedder) -> Linking:
+        """Which of our themes a foreign concept stands for, by addresses of ours, labels and meaning."""
+
+        def link(ours: Thesaurus, foreign: Thesaurus) -> Mapping[str, Link]:
+            return links(
+                ours,
+                foreign,
+                addresses=lambda theme: {f"{base}id/theme/{theme}" for base in (self.base, DEFAULT_BASE)},
+                meanings=self.vocabularies.vectors(foreign, embedder) if ours.themes else None,
+                embedder=embedder,
+            )
+
+        return link
 
     def _read(self, revision: Revision) -> Record:
         """A revision's record as plain JSON."""
@@ -660,6 +741,73 @@ class Catalogue:
             "model": self.search.embedder.identity,
         }
 
+    def pair_cohort(self, request: Mapping[str, Any], *, language: str = "en") -> dict[str, Any]:
+        """Mentors for a whole cohort of mentees: the best pairing under its rules, with what else could be.
+
+        `request` is the body of `POST /api/cohorts` as `docs/cohorts.md` describes it. All needs of all mentees
+        are embedded in one call. The same cohort on the same data gets the same answer, unless time ran out.
+
+        Raises BadRequest or TooLarge for a request that cannot be used, ModelMissing without a model, TooSlow when
+        the time limit ends before there is any pairing.
+        """
+        from kg import cohorts  # the solver is a third of a second of every other start
+
+        wanted = cohorts.read_cohort(request, self)
+        self._refresh()
+        found = cohorts.pair_cohort(wanted, self, self.profile, self.base, language)
+        revision = self._search_follower.reached if self._search_follower else 0
+        return {**found, "revision": revision, "model": self.search.embedder.identity}
+
+    def city_facts(self, ids: Iterable[str]) -> dict[str, CityFacts]:
+        """What matching knows of cities on record, by identifier."""
+        return self._cities.facts(ids)
+
+    def hits_of(self, needs: Sequence[Need]) -> list[tuple[NeedHits, str]]:
+        """Needs with the practices found for each, and the language of each; all are embedded in one call."""
+        answers = self.search.find_many(needs, limit=CANDIDATES)
+        return [
+            (self._need_hits(need, answer.understood, answer.found), answer.understood.language)
+            for need, answer in zip(needs, answers, strict=True)
+        ]
+
+    def available_mentors(self) -> list[str]:
+        """Cities whose public offer to mentor, made with their consent, has not run out, by identifier."""
+        offering = self._pointing_to_cities(_AVAILABLE)
+        today = datetime.now(UTC).date()
+        return [
+            id
+            for id, city in self._cities.facts(offering).items()
+            if city.availability
+            and city.availability.consent
+            and (city.availability.until is None or city.availability.until >= today)
+        ]
+
+    def all_cities(self, most: int) -> list[str]:
+        """The first `most` public cities by identifier."""
+        return [head.id for head in self.ledger.list("city", limit=most, published=True, visibility="public")]
+
+    def needs_of(self, city: str) -> list[dict[str, Any]]:
+        """A city's public needs on record, as a request for suggestions has them, in English where there is English."""
+        found: dict[str, dict[str, str]] = {}
+        themes: dict[str, set[str]] = {}
+        for row in self.graph.rows(_NEEDS_OF.format(city=f"{self.base}id/city/{city}")):
+            need = str(row["need"])
+            found.setdefault(need, {})[row.get("text@lang") or "en"] = str(row["text"])
+            if row.get("theme"):
+                themes.setdefault(need, set()).add(str(row["theme"]).rpartition("/")[2])
+        return [
+            {
+                "text": in_language(texts, "en"),
+                "language": "en" if "en" in texts else next(iter(texts)),
+                "themes": sorted(themes.get(need, ())),
+            }
+            for need, texts in sorted(found.items())
+        ]
+
+    def _pointing_to_cities(self, query: str) -> list[str]:
+        """Identifiers of the cities that a query names."""
+        return sorted({str(row["city"]).rpartition("/")[2] for row in self.graph.rows(query)})
+
     def _need_hits(self, need: Need, known: Understood, hits: Sequence[Found]) -> NeedHits:
         """A need with what search found, one hit per city that took part in a practice."""
         thesaurus = self.search.thesaurus
@@ -685,16 +833,32 @@ class Catalogue:
             "language": known.language,
             "language_given": need.language is not None,
             "language_certain": known.certain,
+            "understood": understood_json(known, language),
             "themes": [
                 {
                     "id": match.theme,
                     "label": labels.get(match.theme, match.theme),
                     "strength": round(match.strength, 3),
                     "words": list(match.words),
+                    "vocabulary": match.vocabulary or "themes",
                 }
                 for match in known.themes
             ],
         }
+
+    def analyse_needs(
+        self, text: str, *, language: str | None = None, answer_in: str = "en"
+    ) -> dict[str, Any]:
+        """The separate needs in a page of text: themes, open questions, how many cities have experience.
+
+        `language` is that of the text, recognised when None; sentences are in `answer_in`. Raises BadRequest or TooLarge
+        for a text that cannot be used, ModelMissing without a model.
+        """
+        self._refresh()
+        found = analyse_needs(
+            text, self.search, lambda ids: self.labels("theme", ids, answer_in), language=language, answer_in=answer_in
+        )
+        return {**found, "revision": self._search_follower.reached if self._search_follower else 0}
 
     def search_practices(
         self,
@@ -721,6 +885,7 @@ class Catalogue:
             "facets": self._facets(self.search.facets(wanted), labels_in),
             "next": page.next,
             "language": page.understood.language,
+            "understood": understood_json(page.understood, labels_in),
             "revision": self._search_follower.reached if self._search_follower else 0,
         }
 
@@ -734,6 +899,38 @@ class Catalogue:
         self._refresh()
         found = self.search.similar(id, limit=limit)
         return {"results": self._found(found, labels_in), "practice": id}
+
+    # For curators
+
+    def hints(self, record: Mapping[str, Any], *, drafts: bool = False, limit: int = 5) -> Hints:
+        """Likely duplicates, themes, cities and missing fields of a practice being written; see kg.hints.
+
+        With `drafts` records that are not published are compared too. Raises InvalidRecord, BadRequest or TooLarge
+        for what cannot be read, ModelMissing without a model.
+        """
+        from kg.hints import HintMemory, practice_hints
+
+        with self._opening:
+            if self._hint_memory is None:
+                self._hint_memory = HintMemory(self.graph, self.ledger, self.base, lambda: self._graph_follower.reached)
+        return practice_hints(record, search=self.search, memory=self._hint_memory, drafts=drafts, limit=limit)
+
+    def quality(self, record: Mapping[str, Any]) -> Quality:
+        """The quality of a record in numbers with their reasons, as of today; see kg.quality."""
+        from kg.quality import quality
+        from kg.sources import SourceLooks
+
+        urls = [source["url"] for source in record.get("sources", ()) if source.get("url")]
+        looked_up = SourceLooks(self.ledger).said(urls) if urls else {}
+        return quality(record, as_of=datetime.now(UTC).date(), looked_up=looked_up, profile=self.profile)
+
+    def worklist(
+        self, name: str, language: str = "en", limit: int = 50, cursor: str | None = None, **more: Any
+    ) -> Worklist:
+        """One page of what curators may mend next; see kg.worklists.worklist."""
+        from kg.worklists import worklist
+
+        return worklist(name, self, language, limit, cursor, **more)
 
     def _found(self, hits: Sequence[Found], labels_in: str) -> list[dict[str, Any]]:
         """Found practices as JSON, labels read in one go."""

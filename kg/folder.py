@@ -2,7 +2,8 @@
 
     ledger.sqlite    the ledger, unless it is a PostgreSQL database
     graph/           the graph view, made again from the ledger when it is removed
-    search/          the search view, likewise
+    search/          the search view, likewise; a folder for each model's index
+    vocabularies/    thesauri that bridge languages
     models/          prepared embedding models
     session.key      signs the sessions of people who log in, where they do
     imports/         files sent for import, and what came of them
@@ -117,6 +118,11 @@ class DataFolder:
     def search(self) -> Path:
         """Folder of the search view."""
         return self.path / "search"
+
+    @property
+    def vocabularies(self) -> Path:
+        """Folder of the bridge vocabularies that were loaded."""
+        return self.path / "vocabularies"
 
     @property
     def models(self) -> Path:

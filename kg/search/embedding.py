@@ -27,7 +27,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -98,6 +98,8 @@ class PreparedModel:
     """What `model.json` says about a prepared model.
 
     `runtime` is "onnx", or "sentence-transformers" where `reason` says why the model could not be exported.
+    `normalised` says whether the model itself gives rows of length 1, `similarity` what it was made to be compared by;
+    here rows always get length 1 and are compared by cosine, whatever these say.
     `languages` holds, per language tried, the share of sentences whose English translation was found
     among eight; `multilingual` is true when each reaches three quarters. `files` has size and SHA-256 of every file
     that is needed to serve. `largest_difference` is the largest deviation of any number from sentence-transformers.
@@ -114,6 +116,8 @@ class PreparedModel:
     prompts: dict[str, str]
     inputs: list[str]
     pad_token: int
+    normalised: bool = True
+    similarity: str = "cosine"
     multilingual: bool = False
     languages: dict[str, float] = field(default_factory=dict)
     largest_difference: float | None = None
@@ -179,10 +183,10 @@ class _Served:
         if kind not in ("query", "passage"):
             raise ValueError(f"kind is 'query' or 'passage', not {kind!r}")
         if kind == "passage":
-            return self._embed([self._prompted(t, kind) for t in texts], progress)
+            return self._embed(texts, kind, progress)
         known = {t: v for t in texts if (v := self._recall(t)) is not None}
         new = [t for t in dict.fromkeys(texts) if t not in known]
-        for text, vector in zip(new, self._embed([self._prompted(t, kind) for t in new], progress), strict=True):
+        for text, vector in zip(new, self._embed(new, kind, progress), strict=True):
             known[text] = vector
             self._remember(text, vector)
         return np.stack([known[t] for t in texts]) if texts else np.empty((0, self.dimension), np.float32)
@@ -191,10 +195,8 @@ class _Served:
         """How many tokens of the model's vocabulary a text has, uncut, with the model's own marks."""
         raise NotImplementedError
 
-    def _prompted(self, text: str, kind: str) -> str:
-        """The text with the model's prompt; lone surrogates, which no tokenizer takes, become question marks."""
-        clean = text[:TEXT_LIMIT_CHARACTERS].encode("utf-8", "replace").decode()
-        return self.facts.prompts.get(kind, "") + clean
+    def _prompt(self, kind: str) -> str:
+        return self.facts.prompts.get(kind, "")
 
     def _recall(self, text: str) -> Vectors | None:
         with self._lock:
@@ -209,12 +211,12 @@ class _Served:
             if len(self._queries) > CACHED_QUERIES:
                 self._queries.popitem(last=False)
 
-    def _embed(self, texts: Sequence[str], progress: Callable[[int, int], None] | None) -> Vectors:
+    def _embed(self, texts: Sequence[str], kind: str, progress: Callable[[int, int], None] | None) -> Vectors:
         """Tokenise a chunk, run it in batches of similar length, put the rows back in order."""
         out = np.empty((len(texts), self.dimension), np.float32)
         done = 0
         for start in range(0, len(texts), CHUNK_TEXTS):
-            chunk = self._tokenise(texts[start : start + CHUNK_TEXTS])
+            chunk = self._tokenise([_clean(text) for text in texts[start : start + CHUNK_TEXTS]], self._prompt(kind))
             for batch in _batches([size for size, _ in chunk]):
                 vectors = self._run([chunk[i][1] for i in batch])
                 lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -224,8 +226,8 @@ class _Served:
                     progress(done, len(texts))
         return out
 
-    def _tokenise(self, texts: Sequence[str]) -> list[tuple[int, Any]]:
-        """Each text's length in tokens, and what `_run` takes for it."""
+    def _tokenise(self, texts: Sequence[str], prompt: str) -> list[tuple[int, Any]]:
+        """Each text's length in tokens with the prompt, and what `_run` takes for it."""
         raise NotImplementedError
 
     def _run(self, batch: list[Any]) -> Vectors:
@@ -254,11 +256,11 @@ class OnnxEmbedder(_Served):
         self._cutting.enable_truncation(facts.max_tokens)
 
     def count_tokens(self, text: str) -> int:
-        return len(self._tokenizer.encode(self._prompted(text, "passage")).ids)
+        return len(self._tokenizer.encode(self._prompt("passage") + _clean(text)).ids)
 
-    def _tokenise(self, texts: Sequence[str]) -> list[tuple[int, Any]]:
+    def _tokenise(self, texts: Sequence[str], prompt: str) -> list[tuple[int, Any]]:
         # One by one: encode_batch starts a thread per core, and warns at every later fork.
-        encoded = (self._cutting.encode(text) for text in texts)
+        encoded = (self._cutting.encode(prompt + text) for text in texts)
         return [(len(e.ids), (e.ids, e.type_ids)) for e in encoded]
 
     def _run(self, batch: list[Any]) -> Vectors:
@@ -286,15 +288,20 @@ class SentenceTransformerEmbedder(_Served):
         torch.set_num_threads(threads)
 
     def count_tokens(self, text: str) -> int:
-        return len(self._model.tokenizer.encode(self._prompted(text, "passage")))
+        return len(self._model.tokenizer.encode(self._prompt("passage") + _clean(text)))
 
-    def _tokenise(self, texts: Sequence[str]) -> list[tuple[int, Any]]:
+    def _tokenise(self, texts: Sequence[str], prompt: str) -> list[tuple[int, Any]]:
         # Its own tokeniser runs inside encode; characters serve to sort by length.
-        return [(min(len(text) // 4 + 2, self.max_tokens), text) for text in texts]
+        return [(min(len(text) // 4 + 2, self.max_tokens), (prompt, text)) for text in texts]
 
     def _run(self, batch: list[Any]) -> Vectors:
         with self._running:
-            return _reference(self._model, batch)
+            return _reference(self._model, [text for _, text in batch], batch[0][0])
+
+
+def _clean(text: str) -> str:
+    """The beginning of a text; lone surrogates, which no tokenizer takes, become question marks."""
+    return text[:TEXT_LIMIT_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
@@ -343,7 +350,8 @@ def _facts(folder: Path) -> PreparedModel:
     """Read model.json; a file of another format or with missing keys counts as no model."""
     try:
         read = json.loads((folder / _FACTS).read_text("utf-8"))
-        facts = PreparedModel(**{f.name: read[f.name] for f in fields(PreparedModel)})
+        wanted = [f.name for f in fields(PreparedModel) if f.name in read or f.default is MISSING]
+        facts = PreparedModel(**{name: read[name] for name in wanted})
     except (OSError, ValueError, KeyError, TypeError):
         raise ModelMissing(f"the prepared model {quoted(folder.name)} cannot be read. {_PREPARE}") from None
     if facts.format != _FORMAT:
@@ -366,13 +374,15 @@ def prepare_model(
     models_folder: Path = Path("models"),
     *,
     progress: Callable[[str], None] | None = None,
+    before_use: Callable[[OnnxEmbedder | SentenceTransformerEmbedder], None] | None = None,
 ) -> PreparedModel:
     """Make a model ready to serve and make it the current one.
 
     `name_or_folder` is the bundled model's name, a folder with a sentence-transformers model, or a name on the
     Hugging Face hub ("intfloat/multilingual-e5-small"), which is fetched. The result stands complete in
     `models_folder/{name}/`, or not at all. A model that stands there unchanged is not exported again.
-    `progress` is told each step in words.
+    `progress` is told each step in words. `before_use` gets the model, checked and opened, while the earlier one is still
+    current: what it raises leaves the earlier one current.
 
     Raises ModelMissing when there is no such model, the bundled one is not the one we know, or the hub does not
     answer; DataFolderUnusable when the folder cannot be written.
@@ -386,8 +396,12 @@ def prepare_model(
     tell = progress or (lambda step: None)
     try:
         with _source(str(name_or_folder), models_folder, tell) as source, _locked(models_folder):
-            facts = _prepared_before(models_folder, source) or _prepare(source, models_folder, tell)
-            _replace_text(models_folder / _CURRENT, json.dumps({"folder": _slug(facts.name)}))
+            place = _place(models_folder, source)
+            facts = _prepared_before(place, source) or _prepare(source, place, tell)
+            if before_use is not None:
+                before_use(_open(place, 1))
+            _replace_text(models_folder / _CURRENT, json.dumps({"folder": place.name}))
+            _remove_namesakes(place, facts.name)
     except OSError as error:
         raise DataFolderUnusable(f"the models folder cannot be used: {error.strerror or error}") from error
     return facts
@@ -521,10 +535,27 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _prepared_before(models_folder: Path, source: _Source) -> PreparedModel | None:
+def _place(models_folder: Path, source: _Source) -> Path:
+    """Where a model is to lie: under its name, unless another model of that name lies there and may be in use."""
+    named = models_folder / _slug(source.name)
+    try:
+        taken = _facts(named).identity != source.identity
+    except ModelMissing:
+        taken = False
+    return named.with_name(f"{named.name}@{source.identity.rpartition('@')[2]}") if taken else named
+
+
+def _remove_namesakes(place: Path, name: str) -> None:
+    """Other models of the same name, which nothing points to any more."""
+    named = place.with_name(_slug(name))
+    for other in (named, *named.parent.glob(f"{named.name}@*")):
+        if other != place:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _prepared_before(folder: Path, source: _Source) -> PreparedModel | None:
     """The same model, prepared earlier and unharmed."""
     try:
-        folder = models_folder / _slug(source.name)
         facts = _facts(folder)
         for name, recorded in facts.files.items():
             _check_file(folder / name, recorded, facts.name)
@@ -533,8 +564,8 @@ def _prepared_before(models_folder: Path, source: _Source) -> PreparedModel | No
     return facts if facts.identity == source.identity else None
 
 
-def _prepare(source: _Source, models_folder: Path, tell: Callable[[str], None]) -> PreparedModel:
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=models_folder) as temporary:
+def _prepare(source: _Source, place: Path, tell: Callable[[str], None]) -> PreparedModel:
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as temporary:
         new = Path(temporary) / "model"
         new.mkdir()
         tell(f"loading {source.name}")
@@ -557,7 +588,7 @@ def _prepare(source: _Source, models_folder: Path, tell: Callable[[str], None]) 
             }
         )
         _replace_text(new / _FACTS, json.dumps(asdict(facts), ensure_ascii=False, indent=1))
-        _swap(new, models_folder / _slug(source.name), Path(temporary) / "old")
+        _swap(new, place, Path(temporary) / "old")
     return facts
 
 
@@ -576,9 +607,9 @@ def _sentence_transformer(folder: Path, max_tokens: int | None = None) -> Any:
     return model.eval()
 
 
-def _reference(model: Any, texts: Sequence[str]) -> Vectors:
-    """What sentence-transformers itself computes."""
-    return model.encode(list(texts), prompt="", batch_size=16, normalize_embeddings=True, show_progress_bar=False)
+def _reference(model: Any, texts: Sequence[str], prompt: str) -> Vectors:
+    """What sentence-transformers itself computes; the prompt is its own matter, for some models leave it out of pooling."""
+    return model.encode(list(texts), prompt=prompt, batch_size=16, normalize_embeddings=True, show_progress_bar=False)
 
 
 def _export(model: Any, source: _Source, folder: Path) -> PreparedModel:
@@ -595,7 +626,11 @@ def _export(model: Any, source: _Source, folder: Path) -> PreparedModel:
         prompts=_prompts(model, source.name),
         inputs=[],
         pad_token=int(getattr(model.tokenizer, "pad_token_id", None) or 0),
+        normalised=any(type(module).__name__ == "Normalize" for module in model),
+        similarity=str(getattr(model, "similarity_fn_name", None) or "cosine"),
     )
+    if any(facts.prompts.values()) and any(getattr(module, "include_prompt", True) is False for module in model):
+        return _keep_source(facts, source, folder, "the model leaves its prompt out of pooling, which one graph cannot")
     try:
         _write_tokenizer(model, folder / "tokenizer.json")
         inputs = _write_graph(model, folder / "model.onnx")
@@ -705,11 +740,13 @@ def _checked(model: Any, facts: PreparedModel, source: _Source, folder: Path) ->
 
 def _difference(model: Any, served: _Served) -> float:
     """The largest deviation from sentence-transformers over texts of many lengths and scripts, in one batch or alone."""
-    prompted = [served._prompted(text, kind) for text in _TRIAL for kind in ("query", "passage")]
-    together = served._embed(prompted, None)
-    alone = np.vstack([served._embed([text], None) for text in prompted])
-    expected = _reference(model, prompted)
-    return float(max(np.abs(together - expected).max(), np.abs(alone - expected).max()))
+    largest = 0.0
+    for kind in ("query", "passage"):
+        together = served._embed(_TRIAL, kind, None)
+        alone = np.vstack([served._embed([text], kind, None) for text in _TRIAL])
+        expected = _reference(model, [_clean(text) for text in _TRIAL], served._prompt(kind))
+        largest = max(largest, float(np.abs(together - expected).max()), float(np.abs(alone - expected).max()))
+    return largest
 
 
 def _languages(served: _Served) -> dict[str, float]:

@@ -175,6 +175,10 @@ class PassageIndex:
         """The themes that each practice carries."""
         return dict(sorted(self._register.named.values()))
 
+    def cities(self) -> dict[str, str]:
+        """The city of each practice."""
+        return self._register.cities()
+
     def using(self, words: Iterable[int]) -> dict[int, int]:
         """How many practices use each of these words; words that none uses are left out."""
         return self._register.using(words)
@@ -540,6 +544,9 @@ class _Register:
     def kept(self, kind: str) -> dict[str, dict[str, Any]]:
         rows = self._all("SELECT id, facts FROM held WHERE kind = ? ORDER BY id", kind)
         return {id: json.loads(facts) for id, facts in rows}
+
+    def cities(self) -> dict[str, str]:
+        return dict(self._all("SELECT id, city FROM practice"))
 
     def practices_of(self, city: str) -> list[str]:
         return [id for (id,) in self._all("SELECT id FROM practice WHERE city = ? ORDER BY id", city)]

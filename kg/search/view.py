@@ -43,6 +43,9 @@ MOST_PASSAGES = 500
 THEMES_OF_A_NEED = 6
 """More themes say nothing about a need: the weaker ones share single words with it."""
 
+THEMES_BY_MEANING = 4
+NEAR_IN_MEANING = 0.4
+
 VIA_VOCABULARY = 0.9
 """A theme found through a foreign concept counts a little less than one that its own label names."""
 
@@ -103,6 +106,15 @@ class Understood:
     themes: tuple[ThemeMatch, ...]
     embedded: str
     help: Help = field(default_factory=Help)
+
+
+@dataclass(frozen=True)
+class ThemeMeaning:
+    """A theme that a need means by what it says, whatever its words; `similarity` in [0, 1], `label` the nearest."""
+
+    theme: str
+    label: str
+    similarity: float
 
 
 @dataclass(frozen=True)
@@ -180,6 +192,8 @@ class SearchView:
         self._vocabularies = tuple(vocabularies)
         self._link = link
         self._progress = progress or (lambda done, total: None)
+        self._meanings: tuple[Thesaurus, list[tuple[str, str]], np.ndarray] | None = None
+        self._experience: tuple[tuple[int, Thesaurus], dict[str, int], int] | None = None
         try:
             self._index = self._open(folder)
         except IndexMismatch:
@@ -193,6 +207,11 @@ class SearchView:
         return PassageIndex(folder, model=self.embedder.identity, dimension=self.embedder.dimension)
 
     # ----------------------------------------------------------------------------- following the ledger
+
+    @property
+    def vocabularies(self) -> tuple[str, ...]:
+        """The names of the bridge vocabularies in use."""
+        return tuple(one.name for one in self._vocabularies)
 
     @property
     def thesaurus(self) -> Thesaurus:
@@ -352,6 +371,58 @@ class SearchView:
                     best[link.theme] = replace(match, theme=link.theme, strength=strength, vocabulary=vocabulary.name)
         # Python's sort keeps the order of equal ones, in which a thesaurus has its longer labels first.
         return tuple(sorted(best.values(), key=lambda match: -match.strength)[:THEMES_OF_A_NEED])
+
+    def themes_by_meaning(
+        self, understood: Sequence[Understood], limit: int = THEMES_BY_MEANING
+    ) -> list[list[ThemeMeaning]]:
+        """For each need the themes whose English labels the model places nearest to it, best first.
+
+        Only those from a cosine of `NEAR_IN_MEANING`, which holds for the bundled model; the floor of another model's
+        cosines, as its profile has it, moves it along.
+        """
+        themes, labels = self._theme_labels()
+        if not understood or not themes:
+            return [[] for _ in understood]
+        vectors = self.embedder.embed([one.embedded for one in understood], kind="query")
+        least = self.profile.dense(NEAR_IN_MEANING) if self.profile.dense_floor < 0.5 else NEAR_IN_MEANING
+        found = []
+        for row in vectors @ labels.T:
+            best: dict[str, ThemeMeaning] = {}
+            for place in row.argsort(kind="stable")[::-1][: 4 * limit].tolist():
+                theme, label = themes[place]
+                near = self.profile.dense(float(row[place]))
+                if near >= least and theme not in best:
+                    best[theme] = ThemeMeaning(theme, label, near)
+            found.append(list(best.values())[:limit])
+        return found
+
+    def _theme_labels(self) -> tuple[list[tuple[str, str]], np.ndarray]:
+        """All English labels of themes with their vectors, computed once for the themes as they are."""
+        known = self._meanings
+        if known is None or known[0] is not self._thesaurus:
+            thesaurus = self._thesaurus
+            named = [(theme, label) for theme in thesaurus.themes for label in thesaurus.english(theme)]
+            known = (thesaurus, named, self.embedder.embed([label for _, label in named], kind="passage"))
+            self._meanings = known
+        return known[1], known[2]
+
+    def cities_by_theme(self) -> dict[str, int]:
+        """How many cities run a practice on each theme or one narrower; themes without any are left out."""
+        marker = (self._index.marker, self._thesaurus)
+        if self._experience is None or self._experience[0] != marker:
+            cities = self._index.cities()
+            found: dict[str, set[str]] = {}
+            for practice, themes in self._index.themes().items():
+                for theme in self._with_broader(themes):
+                    found.setdefault(theme, set()).add(cities.get(practice, ""))
+            counts = {theme: len(some - {""}) for theme, some in found.items()}
+            self._experience = (marker, counts, len(set(cities.values()) - {""}))
+        return self._experience[1]
+
+    def count_cities(self) -> int:
+        """How many cities run a practice on record."""
+        self.cities_by_theme()
+        return self._experience[2] if self._experience else 0
 
     def find_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Answer]:
         """For each need the practices closest to it, best first, equal ones by identifier, at most `limit`.
