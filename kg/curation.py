@@ -44,7 +44,7 @@ from kg.errors import (
 from kg.fields import Kind, declaration, in_language
 from kg.history import History, told_three_way
 from kg.ledger import VISIBILITIES, Change, Head, Key, Revision, Transaction
-from kg.records import Record, check_id, references, to_graph, to_ntriples
+from kg.records import Record, check_id, from_graph, references, to_graph, to_ntriples
 from kg.rights import GONE, OPEN, Rights, keeps, was_for_all
 from kg.validation import refusing
 from kg.vocabulary import thing_iri
@@ -276,10 +276,48 @@ class Curation:
         def patched(record: Record) -> Record:
             return merge_patch(record, patch, taken=self._inner_ids(found.name, id))
 
+        return self._changed(found, id, patched, actor, expected, note, publish, language)
+
+    def extend(
+        self,
+        kind: str,
+        id: str,
+        record: Mapping[str, Any],
+        actor: Actor,
+        *,
+        expected: int,
+        note: str = "",
+        publish: bool = False,
+        language: str = "en",
+    ) -> Saved:
+        """Add what another record says to this one, statement by statement: the merger of two RDF graphs.
+
+        A second value for what takes one is refused, as the shapes refuse it; else as `replace`.
+        """
+        found = declaration().kind(kind)
+        added = to_graph({"kind": found.name, "id": id, **_without_said(record)}, self._catalogue.base)
+
+        def extended(now: Record) -> Record:
+            return from_graph(to_graph(now, self._catalogue.base) + added, self._catalogue.base)
+
+        return self._changed(found, id, extended, actor, expected, note, publish, language)
+
+    def _changed(
+        self,
+        kind: Kind,
+        id: str,
+        change: Callable[[Record], Record],
+        actor: Actor,
+        expected: int,
+        note: str,
+        publish: bool,
+        language: str,
+    ) -> Saved:
+        """Save what a change makes of the newest wording."""
         with self._ledger.write() as transaction:
-            head = self._require_current(transaction, found, id, actor, expected, patched, language)
+            head = self._require_current(transaction, kind, id, actor, expected, change, language)
             now = self._catalogue._read(self._with_content(transaction.revision(head.number)))
-            saved = self._write(transaction, found, patched(now), actor, expected, note, publish, language)
+            saved = self._write(transaction, kind, change(now), actor, expected, note, publish, language)
         return self._done(saved)
 
     def check(self, kind: str, record: Mapping[str, Any], *, language: str = "en") -> list[Problem]:

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rdflib import RDF, RDFS, SH, Graph, URIRef
+from rdflib import RDF, RDFS, SH, BNode, Graph, Literal, URIRef
 from rdflib.term import Node
 
-from kg.errors import Problem, quoted
+from kg.errors import InvalidRecord, Problem, quoted
 from kg.fields import Declaration, Field, Kind, Structure, declaration, in_language, shapes_graph
 from kg.records import references
 from kg.vocabulary import MG, thing_iri
@@ -241,6 +242,51 @@ class Validation:
                 label = next((in_language(s.label, language) for s in there.values()), str(field.refers_to))
                 message = words["no node"].format(id=str(term).rpartition("#")[2], label=label, there=names)
                 yield Problem(where + field.key, message, "violation", str(term).rpartition("#")[2], "own nodes")
+
+
+def validation_report(error: InvalidRecord, base: str) -> Graph:
+    """What a record breaks as a SHACL validation report, https://www.w3.org/TR/shacl/#validation-report.
+
+    Each result has the node, path, severity, message and, where there is one, the value; the shape where a shape
+    refused it (references are checked in the ledger, and forms before there is a graph).
+
+    >>> report = validation_report(InvalidRecord("city", "gent", [Problem("country", "Say which.")]), "https://x.org/")
+    >>> sorted(str(message) for message in report.objects(predicate=SH.resultMessage))
+    ['Say which.']
+    """
+    graph, report = Graph(), BNode()
+    graph.bind("sh", SH)
+    graph.bind("mg", MG)
+    graph.add((report, RDF.type, SH.ValidationReport))
+    graph.add((report, SH.conforms, Literal(False)))
+    kind = declaration().kinds.get(error.kind)
+    severities = {name: iri for iri, name in SEVERITIES.items()}
+    for problem in error.problems:
+        result, thing = BNode(), thing_iri(base, error.kind, error.id)
+        structure: Structure | None = kind
+        keys = problem.field.split(".")
+        while len(keys) > 2 and structure is not None:
+            field = structure.by_key.get(keys[0])
+            structure = field.inner if field else None
+            thing, keys = URIRef(f"{thing.partition('#')[0]}#{keys[1]}"), keys[2:]
+        field = structure.by_key.get(keys[0].partition("@")[0]) if structure is not None else None
+        graph.add((report, SH.result, result))
+        graph.add((result, RDF.type, SH.ValidationResult))
+        graph.add((result, SH.focusNode, thing))
+        graph.add((result, SH.resultSeverity, severities.get(problem.severity, SH.Violation)))
+        graph.add((result, SH.resultMessage, Literal(problem.message)))
+        if field is not None:
+            graph.add((result, SH.resultPath, field.path))
+        if problem.value is not None:
+            graph.add((result, SH.value, Literal(problem.value)))
+        if (shape := URIRef(f"{MG}{problem.rule}")) in _shape_names():
+            graph.add((result, SH.sourceShape, shape))
+    return graph
+
+
+@cache
+def _shape_names() -> frozenset[Node]:
+    return frozenset(shapes_graph().subjects(RDF.type, SH.PropertyShape))
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,32 @@
-"""The reading half of the SPARQL 1.1 Graph Store Protocol: any graph of the dataset, or all of them as one.
+"""The SPARQL 1.1 Graph Store Protocol: any graph of the dataset, or all of them as one.
 
 https://www.w3.org/TR/sparql11-http-rdf-update/. A record's graph comes from the ledger, word for word; a
-vocabulary's from the graph view; the default graph is the union of all, as in a query.
+vocabulary's from the graph view; the default graph is the union of all, as in a query. What is written goes the way of
+every change, through the shapes and the ledger: it becomes a draft (202) unless publication is asked for and allowed.
 """
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from rdflib.term import URIRef
 
-from kg.errors import NotFound, UnreadableInput, quoted
-from kg.records import is_iri
-from kg.validation import nearest
-from kg.vocabulary import DEFAULT_BASE, parse_thing_iri, record_iri
+from kg.accounts import Actor
+from kg.errors import InvalidRecord, NotAllowed, NotFound, UnreadableInput, quoted
+from kg.exchange.importing import rdf_rows
+from kg.fields import Kind, declaration
+from kg.records import Record, is_iri
+from kg.validation import nearest, validation_report
+from kg.vocabulary import DEFAULT_BASE, parse_thing_iri, record_iri, thing_iri
+from service.access import needs
+from service.api.bodies import RDF_TYPES, IfMatch, Note, Publish, expected_revision, media_type_of, raw_body, text_of
 from service.api.linked_data import VOID, record_body
+from service.api.records import checked_id
+from service.negotiation import acceptable, language_of_header
+from service.problems import MEDIA_TYPE as PROBLEM
+from service.problems import row_of
 from service.publication import shown_revision
 from service.representations import (
     GRAPHS,
@@ -24,6 +36,7 @@ from service.representations import (
     is_fresh,
     link,
     not_modified,
+    serialised,
     site_of,
     tag_of,
 )
@@ -63,6 +76,135 @@ def graph_at(request: Request, path: str) -> Response:
     ours = parse_thing_iri(catalogue.base, f"{catalogue.base}{path}")
     iri = str(record_iri(catalogue.base, *ours)) if ours else f"{DEFAULT_BASE}{path}"
     return _content(request, iri, chosen_format(request, GRAPHS))
+
+
+Body = Annotated[bytes, Depends(raw_body)]
+Writer = Annotated[Actor, Depends(needs("write"))]
+
+
+@router.put("/graphs")
+@router.put("/graphs/{path:path}")
+def put_graph(
+    request: Request, body: Body, who: Writer, path: str = "", note: Note = "", publish: Publish = False
+) -> Response:
+    """Write a record's graph anew; what is not in the body is gone from it."""
+    kind, id = _record_named(request, path)
+    return _written(request, kind, id, _statements(request, body), who, note, publish)
+
+
+@router.post("/graphs")
+@router.post("/graphs/{path:path}")
+def post_graph(
+    request: Request, body: Body, who: Writer, path: str = "", note: Note = "", publish: Publish = False
+) -> Response:
+    """Add statements to a record's graph; without a graph's name the body is a new record, named by what it describes."""
+    named = path or request.query_params.getlist("graph") or "default" in request.query_params
+    rows = _statements(request, body)
+    if named:
+        kind, id = _record_named(request, path)
+        return _written(request, kind, id, rows, who, note, publish, adding=True)
+    if len(rows) != 1:
+        raise UnreadableInput(f"the body describes {len(rows)} records; one makes a graph")
+    kind = declaration().kind(str(rows[0]["kind"]))
+    return _written(request, kind, str(rows[0]["id"]), rows, who, note, publish, new=True)
+
+
+@router.delete("/graphs")
+@router.delete("/graphs/{path:path}")
+def delete_graph(
+    request: Request,
+    who: Writer,
+    path: str = "",
+    reason: Annotated[str, Query(max_length=2000)] = "",
+    replaced_by: Annotated[str | None, Query(max_length=120)] = None,
+    if_match: IfMatch = None,
+) -> Response:
+    """Withdraw a record, with `?reason=`; its address keeps a tombstone."""
+    kind, id = _record_named(request, path)
+    desk = request.app.state.catalogue.curation
+    expected = expected_revision(if_match)
+    saved = desk.withdraw(kind.name, id, who, expected=expected, reason=reason, replaced_by=replaced_by)
+    return Response(None, 204, {"ETag": f'"{saved.revision}"'})
+
+
+def _record_named(request: Request, path: str) -> tuple[Kind, str]:
+    """The record whose graph the address names. Other graphs cannot be written: NotAllowed says who writes them."""
+    catalogue = request.app.state.catalogue
+    named = request.query_params.getlist("graph")
+    if path and named:
+        raise UnreadableInput("name one graph: in the path or with ?graph=")
+    if not path and (len(named) != 1 or "default" in request.query_params):
+        raise NotAllowed("the union of all graphs is not written as one: name a record's graph with ?graph=")
+    iri = f"{catalogue.base}{path}#record" if path else named[0]
+    ours = parse_thing_iri(catalogue.base, iri)
+    if ours is None or iri != str(record_iri(catalogue.base, *ours)):
+        raise NotAllowed(
+            f"{quoted(iri, 200)} is no graph of a record, such as {catalogue.base}id/city/jelgava#record; "
+            "the vocabulary's graphs come with the program"
+        )
+    kind = declaration().kind(ours[0])
+    return kind, checked_id(kind.name, ours[1])
+
+
+def _statements(request: Request, body: bytes) -> list[Record]:
+    """The records that an RDF body describes."""
+    format = RDF_TYPES[media_type_of(request, *RDF_TYPES)]
+    others: list[str] = []
+    rows = list(rdf_rows("the body", text_of(body), format, request.app.state.catalogue.base, ignored=others))
+    if others:
+        raise UnreadableInput(f"the body has statements about {quoted(others[0], 200)}, which is no part of a record")
+    for row in rows:
+        if row.error is not None:
+            raise row.error
+    return [row.record for row in rows if row.record is not None]
+
+
+def _written(
+    request: Request,
+    kind: Kind,
+    id: str,
+    rows: list[Record],
+    who: Actor,
+    note: str,
+    publish: bool,
+    *,
+    adding: bool = False,
+    new: bool = False,
+) -> Response:
+    """Save a record's graph, or what is added to it, and answer as the protocol says."""
+    catalogue = request.app.state.catalogue
+    if any((row["kind"], row["id"]) != (kind.name, id) for row in rows) or not rows:
+        raise UnreadableInput(f"the body must describe {thing_iri(catalogue.base, kind.name, id)} and nothing else")
+    desk, language = catalogue.curation, language_of_header(request.headers.get("accept-language")) or "en"
+    options: dict[str, Any] = {"note": note, "publish": publish, "language": language}
+    known = catalogue.ledger.head(kind.name, id)
+    condition = request.headers.get("if-match")
+    try:
+        if new or (known is None and condition is None):
+            saved, created = desk.create(kind.name, rows[0], who, **options), True
+        else:
+            expected, created = expected_revision(condition), False
+            change = desk.extend if adding else desk.replace
+            saved = change(kind.name, id, rows[0], who, expected=expected, **options)
+    except InvalidRecord as error:
+        return _refused(request, error)
+    headers = {"ETag": f'"{saved.revision}"', "Location": f"/graphs/id/{kind.name}/{id}"}
+    if saved.state == "published":
+        return Response(None, 201 if created else 204, headers)
+    headers["Location"] = f"/api/{kind.path}/{id}?version=newest"
+    told = {"state": saved.state, "revision": saved.revision, "address": headers["Location"]}
+    return JSONResponse(told, 202, headers)
+
+
+def _refused(request: Request, error: InvalidRecord) -> Response:
+    """422: the report of the shapes as RDF where the client asks for that, else the problem document."""
+    media_type = acceptable(request.headers.get("accept"), [PROBLEM, *(format.media_type for format in GRAPHS)])
+    if media_type in (None, PROBLEM):
+        raise error
+    base = request.app.state.catalogue.base
+    graph = validation_report(error, base)
+    format = next(one for one in GRAPHS if one.media_type == media_type)
+    return Response(serialised(graph, format), row_of(error).status, {"Vary": "Accept"}, format.media_type)
 
 
 def _content(request: Request, iri: str, format: Format) -> Response:

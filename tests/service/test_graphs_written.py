@@ -1,0 +1,193 @@
+"""The writing half of the Graph Store Protocol, by the W3C's text, through validation and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from rdflib import RDF, SH, Graph
+
+from kg.accounts import Accounts
+from kg.catalogue import Catalogue
+from service.app import create_app
+from service.representations import GRAPHS
+from service.settings import Settings
+from tests.models import prepared_models
+from tests.service.conftest import Server, running
+
+BASE = "https://w3id.org/mentorgraph/"
+PREFIXES = f"""
+@prefix mg: <{BASE}ontology#> . @prefix schema: <https://schema.org/> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that publishes without a second person, as an administrator alone would run it."""
+    folder = tmp_path_factory.mktemp("graphs") / "data"
+    with Catalogue.create(folder, start_data=True, models=prepared_models()) as catalogue:
+        catalogue.follow()
+        with running(create_app(Settings(data=folder, second_person=False), catalogue)) as server:
+            with Accounts(catalogue.ledger) as accounts:
+                token, _ = accounts.create_token("root", "administrator", by="test")
+            server.client.headers["Authorization"] = f"Bearer {token}"
+            yield server
+
+
+def city(id: str, more: str = 'schema:addressCountry "BE"') -> str:
+    return f'{PREFIXES}<{BASE}id/city/{id}> a schema:City ; rdfs:label "{id.title()}"@en ; {more} .'
+
+
+def put(store: Server, path: str, text: str, **headers: str) -> httpx.Response:
+    return store.client.put(path, content=text.encode(), headers={"Content-Type": "text/turtle", **headers})
+
+
+def test_a_graph_put_becomes_a_draft_and_readers_keep_what_is_published(store: Server) -> None:
+    made = put(store, "/graphs/id/city/alpha", city("alpha"))
+    assert made.status_code == 202, made.text
+    assert made.json()["state"] == "draft"
+    assert made.headers["Location"] == "/api/cities/alpha?version=newest"
+    assert store.client.get("/graphs/id/city/alpha").status_code == 404
+    tag = made.headers["ETag"]
+    done = put(store, "/graphs/id/city/alpha?publish=true", city("alpha"), **{"If-Match": tag})
+    assert done.status_code == 204
+    assert "Alpha" in store.client.get("/graphs/id/city/alpha").text
+    draft = put(
+        store,
+        "/graphs/id/city/alpha",
+        city("alpha", 'schema:addressCountry "NL"'),
+        **{"If-Match": done.headers["ETag"]},
+    )
+    assert draft.status_code == 202
+    assert '"BE"' in store.client.get("/graphs/id/city/alpha").text
+    assert (
+        '"NL"'
+        in store.client.get(
+            f"/api/cities/alpha/history/{draft.json()['revision']}", headers={"Accept": "text/turtle"}
+        ).text
+    )
+
+
+def test_indirect_and_direct_names_are_the_same_graph(store: Server) -> None:
+    graph = f"{BASE}id/city/beta#record"
+    made = store.client.put(
+        "/graphs",
+        params={"graph": graph, "publish": "true"},
+        content=city("beta"),
+        headers={"Content-Type": "text/turtle"},
+    )
+    assert made.status_code == 201, made.text
+    assert made.headers["Location"] == "/graphs/id/city/beta"
+    assert (
+        store.client.get("/graphs/id/city/beta").content == store.client.get("/graphs", params={"graph": graph}).content
+    )
+
+
+@pytest.mark.parametrize("format", GRAPHS, ids=lambda format: format.suffix)
+def test_what_was_read_can_be_written_back_in_every_format(store: Server, format: object) -> None:
+    path, media_type = "/graphs/id/practice/mechelen--samen-inburgeren", format.media_type  # type: ignore[attr-defined]
+    read = store.client.get(path, headers={"Accept": media_type})
+    back = store.client.put(
+        f"{path}?publish=true",
+        content=read.content,
+        headers={"Content-Type": media_type, "If-Match": read.headers["ETag"]},
+    )
+    assert back.status_code == 204, back.text
+    assert store.client.get(path, headers={"Accept": media_type}).content == read.content, "nothing was changed by it"
+
+
+def test_statements_posted_are_added_to_the_graph(store: Server) -> None:
+    tag = put(store, "/graphs/id/city/gamma?publish=true", city("gamma")).headers["ETag"]
+    french = f'{PREFIXES}<{BASE}id/city/gamma> a schema:City ; rdfs:label "Gamma-sur-Mer"@fr .'
+    added = store.client.post(
+        "/graphs/id/city/gamma?publish=true", content=french, headers={"Content-Type": "text/turtle", "If-Match": tag}
+    )
+    assert added.status_code == 204, added.text
+    text = store.client.get("/graphs/id/city/gamma").text
+    assert '"Gamma"@en' in text
+    assert '"Gamma-sur-Mer"@fr' in text
+    second = city("gamma", 'schema:addressCountry "NL"')
+    refused = store.client.post(
+        "/graphs/id/city/gamma",
+        content=second,
+        headers={"Content-Type": "text/turtle", "If-Match": added.headers["ETag"]},
+    )
+    assert refused.status_code == 422
+    assert "country" in refused.json()["detail"]
+
+
+def test_a_record_posted_to_the_store_names_itself(store: Server) -> None:
+    made = store.client.post("/graphs", content=city("delta"), headers={"Content-Type": "text/turtle"})
+    assert made.status_code == 202
+    again = store.client.post("/graphs", content=city("delta"), headers={"Content-Type": "text/turtle"})
+    assert again.status_code == 409
+
+
+def test_a_graph_deleted_leaves_a_tombstone(store: Server) -> None:
+    tag = put(store, "/graphs/id/city/epsilon?publish=true", city("epsilon")).headers["ETag"]
+    path = "/graphs/id/city/epsilon"
+    assert store.client.delete(path, headers={"If-Match": tag}).status_code == 422
+    assert store.client.delete(f"{path}?reason=never+was").status_code == 428
+    gone = store.client.delete(f"{path}?reason=never+was", headers={"If-Match": tag})
+    assert gone.status_code == 204
+    assert store.client.get(path).status_code == 410
+    assert "never was" in store.client.get(path).json()["detail"]
+
+
+def test_a_lost_update_is_refused(store: Server) -> None:
+    tag = put(store, "/graphs/id/city/zeta?publish=true", city("zeta")).headers["ETag"]
+    assert put(store, "/graphs/id/city/zeta", city("zeta", 'schema:addressCountry "NL"')).status_code == 428
+    newer = put(store, "/graphs/id/city/zeta", city("zeta", 'schema:addressCountry "NL"'), **{"If-Match": tag})
+    assert newer.status_code == 202
+    stale = put(store, "/graphs/id/city/zeta", city("zeta", 'schema:addressCountry "DE"'), **{"If-Match": tag})
+    assert stale.status_code == 412
+    assert stale.json()["difference"]["collisions"] == ["country"]
+
+
+def test_a_refusal_is_a_problem_or_the_report_of_the_shapes(store: Server) -> None:
+    wrong = city("eta", 'schema:addressCountry "Belgium"')
+    plain = put(store, "/graphs/id/city/eta", wrong)
+    assert plain.status_code == 422
+    assert plain.json()["problems"][0]["field"] == "country"
+    as_rdf = put(store, "/graphs/id/city/eta", wrong, Accept="text/turtle")
+    assert as_rdf.status_code == 422
+    report = Graph().parse(data=as_rdf.text, format="turtle")
+    result = next(report.subjects(RDF.type, SH.ValidationResult))
+    assert str(report.value(result, SH.resultPath)) == "https://schema.org/addressCountry"
+    assert str(report.value(result, SH.focusNode)) == f"{BASE}id/city/eta"
+    assert str(report.value(result, SH.sourceShape)).startswith(f"{BASE}ontology#CityShape-country")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "media_type", "status"),
+    [
+        ("/graphs/ontology", city("x"), "text/turtle", 403),
+        ("/graphs?default", city("x"), "text/turtle", 403),
+        ("/graphs/id/city/x", city("y"), "text/turtle", 400),
+        ("/graphs/id/city/x", "", "text/turtle", 400),
+        ("/graphs/id/city/x", "<<<", "text/turtle", 400),
+        ("/graphs/id/city/x", "{}", "application/json", 415),
+        ("/graphs/id/city/x", '{"@context": "http://127.0.0.1:9/c"}', "application/ld+json", 400),
+        ("/graphs/id/city/x", '<!DOCTYPE r [<!ENTITY e "x">]><r>&e;</r>', "application/rdf+xml", 400),
+        ("/graphs/id/city/X!", city("x"), "text/turtle", 404),
+        ("/graphs/id/planet/x", city("x"), "text/turtle", 404),
+        ("/graphs/id/city/x?graph=urn:x", city("x"), "text/turtle", 400),
+    ],
+)
+def test_what_cannot_be_written_is_told_why(store: Server, path: str, body: str, media_type: str, status: int) -> None:
+    answer = store.client.put(path, content=body.encode(), headers={"Content-Type": media_type})
+    assert answer.status_code == status, answer.text
+    assert len(answer.json()["detail"]) > 20
+
+
+def test_without_a_token_nothing_is_written(store: Server) -> None:
+    before = store.app.state.catalogue.ledger.last_number()
+    for method in ("PUT", "POST", "DELETE"):
+        answer = httpx.request(
+            method, f"{store.url}/graphs/id/city/theta", content=city("theta"), headers={"Content-Type": "text/turtle"}
+        )
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert store.app.state.catalogue.ledger.last_number() == before
