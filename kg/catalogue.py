@@ -368,19 +368,29 @@ class Catalogue:
         ok = "search" in views and all(view["behind"] == 0 and view["error"] is None for view in views.values())
         return ok, {"revision": last, "views": views}
 
-    def status(self) -> dict[str, Any]:
-        """Records per kind, newest revision and the model in use."""
-        kinds = {name: self.ledger.count(name, published=True) for name in declaration().kinds}
+    def status(self, *, visibility: str | None = None) -> dict[str, Any]:
+        """Published records per kind (only those of one visibility when asked), newest revision, the model in use and the
+        bridge vocabularies that are loaded."""
+        kinds = {
+            name: self.ledger.count(name, published=True, visibility=visibility) for name in declaration().kinds
+        }
         return {
             "base": self.base,
             "revision": self.ledger.last_number(),
             "records": {name: count for name, count in kinds.items() if count},
-            "model": self._search.embedder.identity if self._search else None,
+            "model": self._model_identity(),
             "vocabularies": [
                 {"name": one.name, "concepts": one.concepts, "languages": one.languages}
                 for one in self.vocabularies.listed()
             ],
         }
+
+    def _model_identity(self) -> str | None:
+        """The model that answers, or will when it is asked; None where none is prepared."""
+        if self._search is not None:
+            return self._search.embedder.identity
+        prepared = current_model(self.models)
+        return prepared.identity if prepared else None
 
     def _followers(self) -> list[Follower]:
         """The followers of the views that are open."""

@@ -1,4 +1,4 @@
-"""The command line: `mentorgraph init | load | import | check | suggest | similar | export | reindex | verify | model | evaluate |
+"""The command line: `mentorgraph init | load | import | check | status | suggest | needs | similar | export | reindex | verify | model | evaluate |
 token | serve`.
 
 Tables and texts go to standard output, progress and errors to standard error; `--json` prints one JSON document
@@ -21,7 +21,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
@@ -32,6 +32,7 @@ from service.token_commands import app as token_app
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
+    from kg.search.embedding import PreparedModel
     from service.remote import RunningService
     from service.settings import Settings
 
@@ -120,7 +121,14 @@ def init(
 
 @app.command()
 def load(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="JSON, JSON lines or RDF files.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(exists=True, dir_okay=False, help="JSON, JSON lines or RDF files.")
+    ] = None,
+    thesaurus: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="A SKOS thesaurus that bridges languages; repeatable."),
+    ] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="A loaded thesaurus to take out; repeatable.")] = None,
     data: Data = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count; write nothing.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Keep the records as drafts; publish nothing.")] = False,
@@ -130,6 +138,19 @@ def load(
     """Add or replace records from files. All problems are listed; a record that breaks rules is not written."""
     from service.printing import print_json, print_table, progress_bar
 
+    if thesaurus or remove:
+        if files or dry_run or draft:
+            raise Refused("--thesaurus and --remove stand alone: load records in a command of their own", WRONG_USAGE)
+        from service.needs_commands import change_vocabularies, print_vocabularies
+
+        listed = change_vocabularies(settings(data=data).data, thesaurus or [], remove or [])
+        if as_json:
+            print_json({"vocabularies": listed})
+        else:
+            print_vocabularies(listed)
+        return
+    if not files:
+        raise Refused("name the files to load, or a thesaurus with --thesaurus", WRONG_USAGE)
     with opened(data) as catalogue, progress_bar() as progress:
         report = catalogue.load(files, dry_run=dry_run, publish=not draft, author=author, progress=progress)
     told = report.as_json()
@@ -235,6 +256,63 @@ def suggest(
 
 
 @app.command()
+def cohort(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The cohort, as YAML or JSON.")],
+    alternatives: Annotated[int | None, typer.Option(min=0, max=10, help="How many next best pairings.")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, max=40, help="Seconds at most; the file's, else 20.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language of the reasons: en or fr; English unless given.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pair a cohort of mentees and mentors under rules; exit code 1 where the rules contradict each other."""
+    from service.cohort_printing import cohort_request, print_cohort
+    from service.printing import print_json
+
+    language = answer_language(lang, "")
+    request = cohort_request(file, alternatives, time_limit)
+    answer = read(data, lambda source: source.pair_cohort(request, language=language))
+    if as_json:
+        print_json(answer)
+    else:
+        print_cohort(answer, language)
+    raise typer.Exit(DONE if answer["feasible"] else REFUSED)
+
+
+@app.command()
+def needs(
+    file: Annotated[Path, typer.Argument(help="A text in UTF-8, a page or so; - reads standard input.")],
+    language: Annotated[str | None, typer.Option(help="Language of the text, where you know it.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; the text's if it is one.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a text apart into separate needs, with themes, open questions and how many cities have experience."""
+    from service.needs_commands import print_needs, read_text
+    from service.printing import print_json
+
+    text = read_text(file)
+    chosen = answer_language(lang, text)
+    answer = read(data, lambda source: source.analyse_needs(text, language=language, answer_in=chosen))
+    if as_json:
+        print_json(answer)
+    else:
+        print_needs(answer, chosen)
+
+
+@app.command()
+def status(data: Data = None, as_json: AsJson = False) -> None:
+    """Tell what a data folder holds: records of each kind, revision, model, bridge vocabularies."""
+    from service.needs_commands import print_status
+    from service.printing import print_json
+
+    found = read(data, lambda source: source.status())
+    if as_json:
+        print_json(found)
+    else:
+        print_status(found)
+
+
+@app.command()
 def similar(
     id: Annotated[str, typer.Argument(help="A practice, such as mechelen--samen-inburgeren.")],
     limit: Limit = 10,
@@ -305,17 +383,44 @@ def prepare(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prepare an embedding model and make it the current one. Stop the service first; afterwards run reindex."""
-    from kg.search.embedding import prepare_model
-    from service.printing import print_json, progress_steps
+    """Prepare an embedding model, build its index beside the one in use, and switch to both. A service may run on."""
+    from service.printing import print_json, progress_bar, progress_steps
 
-    with progress_steps("Preparing the model") as progress:
-        prepared = prepare_model(name, settings(data=data).data / "models", progress=progress)
+    with progress_steps("Preparing the model") as step, progress_bar() as bar:
+        prepared = changed_model(name, settings(data=data), step, lambda done, total: bar("indexing", done, total))
     facts = {"name": prepared.name, "identity": prepared.identity, "dimension": prepared.dimension}
     if as_json:
         print_json(facts)
     else:
-        print(f"{prepared.name} is ready ({prepared.dimension} dimensions). Now run: mentorgraph reindex")
+        print(f"{prepared.name} is in use ({prepared.dimension} dimensions).")
+
+
+def changed_model(
+    name: str, chosen: Settings, step: Callable[[str], None], counting: Callable[[int, int], None]
+) -> PreparedModel:
+    """Prepare a model and switch to it; where there is no ledger yet, it is only made the current one."""
+    from kg.errors import DataFolderUnusable
+    from kg.folder import DataFolder
+    from kg.ledger import Ledger
+    from kg.records import from_ntriples
+    from kg.search.switching import change_model
+
+    folder = DataFolder(chosen.data)
+    with ExitStack() as held:
+        try:
+            ledger = held.enter_context(Ledger.open(chosen.ledger or f"sqlite:///{folder.ledger}"))
+            base = ledger.base
+        except DataFolderUnusable:
+            ledger, base = None, chosen.base
+        return change_model(
+            name,
+            folder.models,
+            folder.search,
+            ledger,
+            lambda revision: from_ntriples(revision.payload or "", base),
+            progress=step,
+            counting=counting,
+        )
 
 
 @app.command()

@@ -23,6 +23,16 @@ class RunningService:
     def suggest_mentors(self, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", "/api/suggestions", params={"lang": language}, json=request)
 
+    def pair_cohort(self, request: dict[str, Any], language: str) -> dict[str, Any]:
+        return self._json("POST", "/api/cohorts", params={"lang": language}, json=request)
+
+    def analyse_needs(self, text: str, language: str | None, answer_in: str) -> dict[str, Any]:
+        wanted = {"text": text} | ({"language": language} if language else {})
+        return self._json("POST", "/api/needs/analysis", params={"lang": answer_in}, json=wanted)
+
+    def status(self) -> dict[str, Any]:
+        return self._json("GET", "/health/status")
+
     def similar_practices(self, id: str, limit: int) -> dict[str, Any]:
         return self._json("GET", f"/api/practices/{id}/similar", params={"limit": limit})
 

@@ -26,3 +26,9 @@ def ready(request: Request) -> Response:
     if is_ready:
         return JSONResponse({"status": "ok", **details})
     return Refusal(NOT_READY, "the service cannot answer yet; see checks", extra={"checks": details}).response(request)
+
+
+@router.get("/status", summary="What does it hold?", responses={200: {"model": Health}, **problems_of_rows()})
+def status(request: Request) -> Response:
+    """How many public records of each kind there are, the revision, the model and the bridge vocabularies."""
+    return JSONResponse({"status": "ok", **request.app.state.catalogue.status(visibility="public")})
