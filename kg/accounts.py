@@ -40,13 +40,13 @@ comment. publish: review, publish, withdraw, merge. import: files with many reco
 
 _ALL = frozenset(SCOPES)
 ROLE_SCOPES = {
-    "reader": frozenset({"read"}),
+    "reader": frozenset(),
     "contributor": _ALL - {"publish"},
     "curator": _ALL,
     "manager": _ALL,
     "administrator": _ALL,
 }
-"""The most that a token of each role may do."""
+"""The most that a token of each role may do. What is public takes no scope."""
 
 NAME_LIMIT = 60
 ANONYMOUS = "anonymous"
@@ -144,19 +144,12 @@ class Actor:
         return f"{self.role}/{self.name}"
 
     @property
-    def anonymous(self) -> bool:
-        """Whether nobody has said who they are."""
-        return self.name == ANONYMOUS
-
-    @property
     def allowed(self) -> frozenset[str]:
-        """The scopes that are left: those of the role, narrowed by the actor's own. Nobody in particular has none.
+        """The scopes that are left: those of the role, narrowed by the actor's own.
 
         >>> sorted(Actor("ilze", "contributor", frozenset({"write", "publish"})).allowed), sorted(READER.allowed)
         (['write'], [])
         """
-        if self.anonymous:
-            return frozenset()
         return ROLE_SCOPES[self.role] & (self.scopes or _ALL)
 
     def may(self, scope: str) -> bool:
@@ -323,7 +316,7 @@ class Accounts:
         if fault is None and role not in ROLES:
             fault = f"{quoted(role)} is not a role: one of {', '.join(ROLES)}"
         if fault is None and (more := scopes - ROLE_SCOPES[role]):
-            has = ", ".join(scope for scope in SCOPES if scope in ROLE_SCOPES[role])
+            has = ", ".join(scope for scope in SCOPES if scope in ROLE_SCOPES[role]) or "none"
             fault = f"{quoted(min(more))} is not a scope that a token of a {role} can have: {has}"
         if fault is None and expires is not None and expires.tzinfo is None:
             fault = "the time when the token expires has no time zone"

@@ -174,9 +174,7 @@ async def caller(request: Request) -> Caller:
 
 
 async def _recognised(request: Request) -> Caller:
-    headers = request.headers.getlist("authorization")
-    if headers:
-        token = _bearer(headers)
+    if (token := _token(request)) is not None:
         return Caller(await run_in_threadpool(request.app.state.accounts.actor_of, token), "token")
     cookie = request.cookies.get(cookie_name(request, SESSION))
     if cookie is None:
@@ -189,11 +187,13 @@ async def _recognised(request: Request) -> Caller:
     return Caller(session.actor, "session")
 
 
-def _bearer(headers: list[str]) -> str:
-    scheme, _, token = headers[0].partition(" ")
-    if len(headers) > 1 or scheme.lower() != "bearer":
-        raise NotAuthenticated("the Authorization header must be one, and be `Bearer` and a token")
-    return token.strip()
+def _token(request: Request) -> str | None:
+    """The token that was sent. Other schemes are not for us: a proxy before the service may have a login of its own."""
+    headers = [each.strip() for each in request.headers.getlist("authorization")]
+    tokens = [each[6:].strip() for each in headers if each[:7].lower() in ("bearer", "bearer ")]
+    if tokens and len(headers) > 1:
+        raise NotAuthenticated("there are several Authorization headers: send one")
+    return tokens[0] if tokens else None
 
 
 def refuse_other_sites(request: Request) -> None:
@@ -221,11 +221,8 @@ async def actor(who: Annotated[Caller, Depends(caller)]) -> Actor:
 
 
 async def refuse_wrong_token(request: Request) -> None:
-    """For every route, the public ones too: a token that is none, or no longer one, is told so, never passed over.
-
-    Other schemes are left to the routes that ask who it is: a proxy before us may have its own.
-    """
-    if any(each[:7].lower() == "bearer " for each in request.headers.getlist("authorization")):
+    """For every route, the public ones too: a token that is none, or no longer one, is told so, never passed over."""
+    if _token(request) is not None:
         await caller(request)
 
 

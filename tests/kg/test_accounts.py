@@ -249,6 +249,7 @@ def test_many_threads_at_once_get_their_own_actor(accounts: Accounts) -> None:
         ({"name": "Anonymous"}, "stands for nobody in particular"),
         ({"role": "king"}, "'king' is not a role: one of reader, contributor, curator, manager, administrator"),
         ({"scopes": ["all"]}, "'all' is not a scope that a token of a contributor can have: read, write, import"),
+        ({"scopes": ["read"], "role": "reader"}, "'read' is not a scope that a token of a reader can have: none"),
         ({"scopes": ["publish"]}, "'publish' is not a scope that a token of a contributor can have"),
         ({"expires": START}, "the token would expire on 2026-11-02, which is past"),
         ({"expires": datetime(2027, 1, 1)}, "has no time zone"),

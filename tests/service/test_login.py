@@ -102,8 +102,8 @@ def logged_in(place: Place, account: str) -> Iterator[httpx.Client]:
     [
         ("ilze", "curator", ["read", "write", "publish", "import"]),
         ("maria", "administrator", ["read", "write", "publish", "import"]),
-        ("bob", "reader", ["read"]),
-        ("somebody", "reader", ["read"]),
+        ("bob", "reader", []),
+        ("somebody", "reader", []),
     ],
 )
 def test_who_logs_in_has_the_role_that_the_providers_claim_gives(
