@@ -28,17 +28,12 @@ serve: setup
 test: setup browser login-provider
 	$(BIN)/python -m pytest
 
-# The browser tests need Chromium, which no Python package brings. Where it cannot be installed they are skipped and say so.
+# Two programs that no Python package brings: Chromium for the browser tests, strace for what processes may open. Where
+# they cannot be installed those tests are skipped and say so.
 browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
-	  echo "Chromium is not installed and cannot be: the browser tests are skipped"
-
-# Login is tried against a real provider, a package of Node.js that the tests install into .cache themselves.
-login-provider:
-	@command -v npm >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null; } || \
-	  echo "Node.js is not installed and cannot be: login is not tried against a real provider"
+	@command -v chromium >/dev/null && command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium strace >/dev/null; } || \
+	  echo "Chromium or strace is not installed and cannot be: their tests are skipped"
 
 lint: setup
 	$(BIN)/ruff check .
