@@ -19,6 +19,7 @@ from kg.fields import declaration
 from service import pages, problems
 from service.access import Sessions, Signing, refuse_wrong_token, session_key
 from service.api import (
+    assistance,
     cohorts,
     curation,
     dumps,
@@ -79,8 +80,17 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     app.state.settings = settings
     app.state.turns = Turns(settings.searches_at_once, settings.wait_seconds)
     problems.install(app)
-    described = (suggestions.router, cohorts.router, needs.router, search.router, records.routes(declaration()), curation.routes(declaration()), exports.router, health.router)
-    for router in (*described, sparql.router, sessions.router):
+    described = (
+        suggestions.router,
+        cohorts.router,
+        needs.router,
+        search.router,
+        records.routes(declaration()),
+        curation.routes(declaration()),
+        exports.router,
+        health.router,
+    )
+    for router in (*described, assistance.router, sparql.router, sessions.router):
         app.include_router(router)
     for undescribed in (linked_data.router, graphs.router, dumps.router, terms.router, record_pages.router):
         app.include_router(undescribed, include_in_schema=False)
