@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kg.errors import BadQuery, KgError, RefusedQuery
-from kg.graph.guard import DEEPEST, GOOD_USE, MOST_SEARCHES, Hit, check
+from kg.graph.guard import DEEPEST, GOOD_USE, MOST_SEARCHES, Checked, Hit, _plain, _Reader, check
 from kg.vocabulary import PREFIXES
 from ontology import path as shipped
 
@@ -25,8 +25,41 @@ def test_questions_pass_and_mean_the_same(file) -> None:
     query = file.read_text(encoding="utf-8")
     checked = check(query)
     assert checked.form == "SELECT"
-    uncommented = "\n".join(line.partition("# ")[0] for line in query.splitlines())
-    assert checked.text().split() == uncommented.split()
+    run, asked = ("\n".join(line.partition("# ")[0] for line in text.splitlines()) for text in (checked.text(), query))
+    assert run.split() == asked.split()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * { ?s ?p ?o }",
+        "PREFIX x: <urn:x#> # of mine\nBASE <urn:y>\nask{?s x:p 'it', \"is\"}",
+        "select ?addressed { ?city schema:addressCountry ?addressed }",
+        "DESCRIBE mg:Practice",
+    ],
+)
+def test_a_plain_query_is_given_on_as_it_is(query: str) -> None:
+    assert _plain(query) == Checked(_Reader(query).read().form, (query,))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * { ?s ?p 'Service' }",
+        "SELECT * FROM <urn:g> { ?s ?p ?o }",
+        "SELECT * {} ; drop ALL",
+        r"SELECT * { ?s ?p '\\' }",
+        "SELECT * { ?s ?p 'Rīga' }",
+        "SELECT * { \u017fERVICE <http://x.org/> {} }",
+        "SELECT * { ?s ?p ?o",
+        "SELECT * { ?s ?p 'o }",
+        "ASK " + "{" * 201 + "}" * 201,
+        "BASE SELECT * { ?s ?p ?o }",
+        "",
+    ],
+)
+def test_any_other_is_read(query: str) -> None:
+    assert _plain(query) is None
 
 
 CALLS = {
