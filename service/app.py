@@ -96,6 +96,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         app.include_router(undescribed, include_in_schema=False)
     app.include_router(reference.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)
+    app.router.routes[:0] = sparql.quick
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"))
     app.openapi = _described(app)  # type: ignore[method-assign]
     app.add_middleware(GZipMiddleware, minimum_size=1000)

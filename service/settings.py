@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         ge=50_000_000,
         description="Memory a SPARQL query may use beyond the graph itself; one that needs more is stopped (504).",
     )
+    sparql_graph_bytes: int = Field(
+        default=1_000_000_000,
+        ge=0,
+        description="Memory the graph may take to answer SPARQL from; a larger one is answered from snapshots on disk, "
+        "more slowly, and up to a second behind. 0: always from disk.",
+    )
 
     oidc_issuer: str | None = Field(
         default=None,

@@ -382,6 +382,39 @@ class OxigraphStore:
         with _engine_errors("the backup"):
             self._current().backup(str(folder))
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the view lies; None for one in memory.
+
+        >>> OxigraphStore(None).folder is None
+        True
+        """
+        return self._folder
+
+    def snapshot(self, folder: Path) -> None:
+        """Copy what readers see, as it is now, into a new folder: `backup` without the view's own notes.
+
+        For processes that open it to read only. Writers wait for the copy of the files' names, not for the rest.
+
+        Raises as `backup` does.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as tmp, OxigraphStore(Path(tmp, "graph")) as store:
+        ...     store.apply([], 7)
+        ...     store.snapshot(Path(tmp, "copy"))
+        ...     list(ox.Store.read_only(str(Path(tmp, "copy"))).named_graphs())
+        []
+        """
+        with self._writing:
+            self.backup(folder)
+            notes = [_note("layout", LAYOUT, self.base)]
+            notes += [_note("vocabulary", iri, digest) for iri, digest in self._vocabularies.items()]
+            notes += [_note("applied", str(self._marker))] if self._marker else []
+        with _engine_errors("the copy"):
+            copy = ox.Store(str(folder))
+            copy.update(";\n".join(f"DROP SILENT {note}" for note in notes))
+            copy.flush()
+
     def hand_over(self, path: Path, on_update: Callable[[str], None]) -> None:
         """Write what readers see to a file, as `dump` in N-Quads, and from then on call `on_update` with each change.
 

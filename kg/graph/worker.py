@@ -2,16 +2,20 @@
 
 `python -m kg.graph.worker FD` reads orders from the socket FD, one frame each: `load` a file of quads, `update`,
 `fork` a child that answers on the socket sent along, and `gone` to learn how a child ended. It has one thread, so
-that forking is safe, and ends when the socket does. A child opens nothing: it has no descriptors to spare, a limit
-on memory, and ends with its parent. Dying is how it refuses what is too much; whoever asked sees that and says why.
+that forking is safe, and ends when the socket does. A child has the graph as its parent had it in memory, or opens a
+snapshot on disk that the order names. Then it can open nothing more: no descriptors are left to it, or, with a snapshot, whose
+files open as they are needed, no connections. It has a limit on memory and ends with its parent. Dying is how it
+refuses what is too much; whoever asked sees that and says why.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import json
 import os
+import platform
 import re
 import resource
 import signal
@@ -54,6 +58,12 @@ NICENESS = 10
 """Children give way to the service itself: what strangers compute comes after suggestions and health."""
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_SECCOMP = 22
+SECCOMP_MODE_FILTER = 2
+
+SOCKETS = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
+"""By machine: what the system calls it (AUDIT_ARCH), and the number of the call that makes a socket."""
 
 
 def frame(said: Mapping[str, Any], body: bytes = b"") -> bytes:
@@ -122,7 +132,7 @@ def _order(control: socket.socket) -> tuple[dict[str, Any], bytes, int] | None:
     return json.loads(whole[:head_bytes]), whole[head_bytes:], descriptors[0] if descriptors else -1
 
 
-def _fork(store: ox.Store, control: socket.socket, passed: int, limits: Mapping[str, Any]) -> int:
+def _fork(store: ox.Store, control: socket.socket, passed: int, order: Mapping[str, Any]) -> int:
     holder = os.getpid()
     pid = os.fork()
     if pid:
@@ -131,9 +141,14 @@ def _fork(store: ox.Store, control: socket.socket, passed: int, limits: Mapping[
     status = 1
     try:
         control.close()
-        _confine(holder, limits["memory_bytes"])
+        _tie_to(holder)
+        if order["snapshot"] is not None:
+            store = _snapshot(order["snapshot"])
+        _limit_memory(order["memory_bytes"])
+        if order["snapshot"] is None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
         with socket.socket(fileno=passed) as channel:
-            _Child(store, channel, limits).serve()
+            _Child(store, channel, order).serve()
         status = 0
     finally:
         os._exit(status)
@@ -145,16 +160,65 @@ def _ending(pid: int) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-def _confine(holder: int, memory_bytes: int) -> None:
+def _tie_to(holder: int) -> None:
+    """End with the parent, and give way to the service."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != holder:
         os._exit(1)
     os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_memory(more_bytes: int) -> None:
     with open("/proc/self/statm", "rb") as sizes:
         in_use = int(sizes.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + memory_bytes,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + more_bytes,) * 2)
+
+
+def _snapshot(folder: str) -> ox.Store:
+    """The graph as it is on disk. Who asked takes SIGKILL for "try again", and a later snapshot then."""
+    try:
+        _refuse_sockets()
+        return ox.Store.read_only(folder)
+    except OSError:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise
+
+
+def _refuse_sockets() -> None:
+    """Have the system refuse to make a socket, for this process and its threads to come (seccomp(2)).
+
+    Raises OSError on a machine that is not in SOCKETS, or that cannot do this: without the second lock nobody's
+    query runs.
+    """
+    if platform.machine() not in SOCKETS:
+        raise OSError(f"the system calls of {platform.machine()} are not known")
+    machine, number = SOCKETS[platform.machine()]
+    load, jump_if_equal, jump_if_at_least, end = 0x20, 0x15, 0x35, 0x06
+    refuse, kill, allow = 0x00050000 | errno.EPERM, 0x80000000, 0x7FFF0000
+    steps = [
+        (load, 0, 0, 4),
+        (jump_if_equal, 1, 0, machine),
+        (end, 0, 0, kill),
+        (load, 0, 0, 0),
+        (jump_if_equal, 1, 0, number),
+        (jump_if_at_least, 0, 1, 0x40000000),  # the other numbering of the same calls on x86-64
+        (end, 0, 0, refuse),
+        (end, 0, 0, allow),
+    ]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    libc = ctypes.CDLL(None, use_errno=True)
+    whole = _Program(len(steps), ctypes.addressof(program))
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(
+        PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole), 0, 0
+    ):
+        raise OSError(ctypes.get_errno(), "the system does not refuse sockets")
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog: how many steps a filter has, and where they are."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
 
 
 # ------------------------------------------------------------------------------------------- one child

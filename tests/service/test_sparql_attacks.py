@@ -58,10 +58,11 @@ ATTACKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def small(catalogue: Catalogue) -> Iterator[Server]:
-    """A service with narrow limits, so that attacks end soon."""
+@pytest.fixture(scope="module", params=[1_000_000_000, 0], ids=["in memory", "over snapshots"])
+def small(catalogue: Catalogue, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A service with narrow limits, so that attacks end soon; on the graph in memory, and over snapshots."""
     settings = Settings(
+        sparql_graph_bytes=request.param,
         sparql_at_once=2,
         sparql_waiting=20,
         sparql_wait_seconds=30,

@@ -6,10 +6,17 @@ import asyncio
 import csv
 import json
 import os
+import shutil
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -40,11 +47,23 @@ def city(id: str, number: int, *names: str, state: str = "published", visibility
     )
 
 
+@pytest.fixture(params=["in memory", "over snapshots"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OxigraphStore]:
+    """A graph whose queries are answered from memory, and one that is answered from the disk."""
+    with OxigraphStore(tmp_path / "graph" if request.param == "over snapshots" else None, BASE) as store:
+        yield store
+
+
 @pytest.fixture
-def graph() -> OxigraphStore:
-    store = OxigraphStore(None, BASE)
-    store.apply([city(f"c{number}", number, *"abcdefgh") for number in range(1, 101)], 100)
-    return store
+def graph(empty: OxigraphStore) -> OxigraphStore:
+    empty.apply([city(f"c{number}", number, *"abcdefgh") for number in range(1, 101)], 100)
+    return empty
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for snapshots is over at once, so that a test need not wait for it."""
+    monkeypatch.setattr(queries, "FRESH_SECONDS", 0.0)
 
 
 def using(
@@ -53,10 +72,10 @@ def using(
     limits: Limits = PATIENT,
     search: Callable[[Search], list[Hit]] | None = None,
 ) -> T:
-    """Run `work` with a service over the graph."""
+    """Run `work` with a service over the graph; one on disk is answered by snapshots."""
 
     async def run() -> T:
-        async with QueryService(graph, search, limits) as service:
+        async with QueryService(graph, search, replace(limits, graph_bytes=0)) as service:
             return await work(service)
 
     return asyncio.run(run())
@@ -82,9 +101,9 @@ async def until(condition: Callable[[], bool]) -> None:
 # Changes
 
 
-def test_a_query_sees_every_change_before_it(tmp_path: Path) -> None:
-    store = OxigraphStore(tmp_path / "graph", BASE)
-    words = tmp_path / "words.ttl"
+@pytest.mark.usefixtures("at_once")
+def test_a_query_sees_every_change_before_it(empty: OxigraphStore, tmp_path: Path) -> None:
+    store, words = empty, tmp_path / "words.ttl"
 
     async def work(service: QueryService) -> None:
         assert await names(service) == []
@@ -105,10 +124,116 @@ def test_a_query_sees_every_change_before_it(tmp_path: Path) -> None:
         store.apply([city("riga", 7, "Rīga again")], 7)
         assert await names(service) == ["Rīga again"]
 
-    with store:
+    using(store, work)
+
+
+def test_a_graph_on_disk_that_is_small_enough_is_held_in_memory(tmp_path: Path) -> None:
+    """Then a query sees a change at once."""
+
+    async def work() -> None:
+        async with QueryService(store, None, PATIENT) as service:
+            for number in range(1, 6):
+                store.apply([city("riga", number, str(number))], number)
+                assert await names(service) == [str(number)]
+            assert not snapshots(store)
+
+    with OxigraphStore(tmp_path / "graph", BASE) as store:
+        asyncio.run(work())
+
+
+def snapshots(store: OxigraphStore) -> list[Path]:
+    """The snapshots there are beside a graph."""
+    assert store.folder is not None
+    return list(store.folder.parent.glob(f"{queries.SNAPSHOTS}*/*"))
+
+
+def test_over_snapshots_a_change_is_seen_after_a_second_and_no_two_are_made_in_one(tmp_path: Path) -> None:
+    made = []
+
+    class Watched(OxigraphStore):
+        def snapshot(self, folder: Path) -> None:
+            made.append(time.monotonic())
+            super().snapshot(folder)
+
+    async def work(service: QueryService) -> None:
+        assert await names(service) == []
+        number, written = 0, {}
+        until = time.monotonic() + 3.5
+        while time.monotonic() < until:
+            number += 1
+            store.apply([city("riga", number, f"{number:04}")], number)
+            written[number] = time.monotonic()
+            asked = time.monotonic()
+            found = max([0, *map(int, await names(service))])
+            assert all(one <= found for one, when in written.items() if when <= asked - 1.0)
+            assert len(snapshots(store)) <= 2
+        assert number > 5
+        count = len(made)
+        assert all(later - earlier >= 1.0 for earlier, later in pairwise(made))
+        await asyncio.sleep(1.1)
+        assert await names(service) == [f"{number:04}"]
+        await asyncio.sleep(1.1)
+        assert await names(service) == [f"{number:04}"]
+        assert len(made) <= count + 1
+
+    with Watched(tmp_path / "graph", BASE) as store:
+        using(store, work)
+        assert not snapshots(store)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_snapshot_stays_as_long_as_a_query_reads_it(tmp_path: Path) -> None:
+    async def work(service: QueryService) -> None:
+        slow = asyncio.ensure_future(ask(service, SLOW))
+        await until(lambda: service.status()["processes"] == 1)
+        (first,) = snapshots(store)
+        for number in range(200, 203):
+            store.apply([city("riga", number, str(number))], number)
+            await ask(service, "ASK {}")
+        await until(lambda: len(snapshots(store)) == 2)
+        assert first in snapshots(store)
+        slow.cancel()
+        await until(lambda: len(snapshots(store)) == 1)
+        assert first not in snapshots(store)
+
+    with OxigraphStore(tmp_path / "graph", BASE) as store:
+        store.apply([city(f"c{number}", number, *"abcdefgh") for number in range(1, 101)], 100)
         using(store, work)
 
 
+def test_snapshots_that_ended_processes_left_are_removed_and_others_are_not(tmp_path: Path) -> None:
+    left = tmp_path / f"{queries.SNAPSHOTS}left"
+    (left / "1").mkdir(parents=True)
+
+    async def work(service: QueryService) -> None:
+        await ask(service, "ASK {}")
+        assert not left.exists()
+        async with QueryService(store, None, replace(PATIENT, graph_bytes=0)) as other:
+            await ask(other, "ASK {}")
+            assert len(snapshots(store)) == 2
+        assert len(snapshots(store)) == 1
+        await ask(service, "ASK {}")
+
+    with OxigraphStore(tmp_path / "graph", BASE) as store:
+        using(store, work)
+
+
+def test_a_snapshot_that_is_gone_is_no_mistake_of_the_query(tmp_path: Path) -> None:
+    async def work(service: QueryService) -> None:
+        slow = asyncio.ensure_future(ask(service, SLOW))
+        await until(lambda: service.status()["running"] == 1 and service.status()["processes"] == 1)
+        (only,) = snapshots(store)
+        shutil.rmtree(only)
+        with pytest.raises(Busy):
+            await ask(service, "ASK {}")
+        slow.cancel()
+
+    with OxigraphStore(tmp_path / "graph", BASE) as store:
+        store.apply([city(f"c{number}", number, *"abcdefgh") for number in range(1, 101)], 100)
+        using(store, work)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_a_child_and_one_forked_later_see_the_same(graph: OxigraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "LAG", 5)
 
@@ -127,6 +252,7 @@ def test_a_child_and_one_forked_later_see_the_same(graph: OxigraphStore, monkeyp
     using(graph, work)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_more_changes_than_are_kept_start_the_processes_anew(
     graph: OxigraphStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +266,7 @@ def test_more_changes_than_are_kept_start_the_processes_anew(
     using(graph, work)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_two_services_over_one_graph_are_both_told(graph: OxigraphStore) -> None:
     async def work(one: QueryService) -> None:
         async with QueryService(graph, None, PATIENT) as other:
@@ -153,6 +280,7 @@ def test_two_services_over_one_graph_are_both_told(graph: OxigraphStore) -> None
     using(graph, work)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_the_view_s_own_notes_are_not_there(graph: OxigraphStore) -> None:
     async def work(service: QueryService) -> None:
         for marker in (101, 102):
@@ -260,6 +388,20 @@ def test_a_format_that_nobody_takes_is_told_with_the_form(graph: OxigraphStore) 
         assert told.value.form == form
 
 
+def test_no_other_address_is_called(graph: OxigraphStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        address = f"<http://127.0.0.1:{listening.getsockname()[1]}/>"
+        for query in (
+            f"ASK {{ SERVICE {address} {{ }} }}",
+            f"ASK {{ FILTER EXISTS {{ \\u0053ERVICE {address} {{ }} }} }}",
+        ):
+            assert isinstance(refused(graph, query, PATIENT), RefusedQuery)
+        assert isinstance(refused(graph, f"ASK FROM {address} {{ }}", PATIENT), RefusedQuery)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
 # Processes
 
 
@@ -268,13 +410,44 @@ def test_a_child_can_open_nothing(graph: OxigraphStore) -> None:
         asking = asyncio.ensure_future(ask(service, SLOW))
         await until(lambda: service.status()["processes"] == 1)
         _, child = service.processes()
-        await until(lambda: limit_of(child, "Max open files") == "0")
-        assert limit_of(child, "Max address space").isdigit()
+        await until(lambda: limit_of(child, "Max address space").isdigit())
         assert limit_of(child, "Max core file size") == "0"
-        assert len(os.listdir(f"/proc/{child}/fd")) <= 4
+        if graph.folder is None:
+            assert limit_of(child, "Max open files") == "0"
+            assert len(os.listdir(f"/proc/{child}/fd")) <= 4
+        else:
+            threads = list(Path(f"/proc/{child}/task").glob("*/status"))
+            assert all("Seccomp:\t2\n" in thread.read_text() for thread in threads)
+            opened = [os.readlink(one) for one in Path(f"/proc/{child}/fd").iterdir()]
+            assert sum(one.startswith("socket:") for one in opened) == 1
+            assert not any(one.startswith(str(graph.folder)) for one in opened)
         asking.cancel()
 
     using(graph, work)
+
+
+def test_a_child_with_files_cannot_make_a_socket() -> None:
+    """The second lock, behind the guard: the engine's own call to another address fails in the system."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        code = f"""
+import pyoxigraph, socket
+from kg.graph.worker import _refuse_sockets
+_refuse_sockets()
+try:
+    socket.socket()
+except PermissionError:
+    print("refused")
+try:
+    print(list(pyoxigraph.Store().query("SELECT * {{ SERVICE <{address}> {{ ?s ?p ?o }} }}")))
+except OSError:
+    print("refused")
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == "refused\nrefused\n"
+        with pytest.raises(BlockingIOError):
+            listening.accept()
 
 
 def limit_of(pid: int, name: str) -> str:
@@ -297,6 +470,7 @@ def test_an_asker_who_leaves_frees_the_place(graph: OxigraphStore) -> None:
     using(graph, work, Limits(at_once=1, deadline_seconds=600))
 
 
+@pytest.mark.usefixtures("at_once")
 def test_when_the_holder_dies_another_is_started(graph: OxigraphStore) -> None:
     async def work(service: QueryService) -> None:
         assert (await ask(service, "ASK {}", table="text/csv")).body == b"true"
