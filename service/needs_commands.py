@@ -75,6 +75,7 @@ def change_vocabularies(folder: Path, files: Sequence[Path], removed: Sequence[s
     from dataclasses import asdict
 
     from kg.folder import DataFolder
+    from kg.search.embedding import current_model, load_embedder
     from kg.search.thesaurus import Thesaurus
     from kg.search.vocabularies import Vocabularies
 
@@ -90,6 +91,11 @@ def change_vocabularies(folder: Path, files: Sequence[Path], removed: Sequence[s
             vocabularies.remove(name)
         for file in files:
             vocabularies.add(file)
+        if files and current_model(data.models) is not None:
+            # Half a minute for 5,000 labels: better now than at the first question.
+            embedder = load_embedder(data.models)
+            for one in vocabularies.read():
+                vocabularies.vectors(one, embedder)
         return [asdict(one) for one in vocabularies.listed()]
 
 
