@@ -24,7 +24,13 @@ from tests.service.conftest import Server, running
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/access.md").read_text("utf-8")
 PLURALS = {kind.path for kind in declaration().kinds.values()}
-FILLED = {"id": "no-such-record", "kind": "practices", "number": "1", "suffix": "ttl"}
+FILLED = {
+    "id": "no-such-record",
+    "kind": "practices",
+    "number": "1",
+    "suffix": "ttl",
+    "path": "id/practice/no-such-record",
+}
 WRONG = "expired or revoked token"
 
 
@@ -108,7 +114,8 @@ def bearer(token: str) -> dict[str, str]:
 
 def asked(client: httpx.Client, method: str, address: str, headers: dict[str, str]) -> httpx.Response:
     path = re.sub(r"\{(\w+)\}", lambda part: FILLED.get(part[1], "x"), address).replace("…", "pages.css")
-    return client.request(method, path, headers=headers)
+    graph = {"graph": f"{Settings().base}id/practice/no-such-record#record"} if address == "/graphs" else None
+    return client.request(method, path, headers=headers, params=graph)
 
 
 def test_the_table_has_every_route_once_and_no_other(server: Server) -> None:
