@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
@@ -118,6 +119,42 @@ def test_an_attack_gets_a_clean_status_and_stops_nobody(small: Server, attack: s
     answer = attacking.result()
     assert answer.status_code in statuses, answer.text[:500]
     assert is_clean(answer)
+
+
+@pytest.mark.parametrize("media_type", ["application/sparql-query", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_too_long_is_refused_before_it_is_read(small: Server, media_type: str) -> None:
+    host, port = small.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as plain:
+        head = f"POST /sparql HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: 990000\r\n\r\n"
+        plain.sendall(head.encode())
+        assert plain.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_memory_is_within_its_cap_under_each_attack(small: Server) -> None:
+    """What a process answers from is shared; beyond it, none may take more than the cap and the interpreter's own."""
+    limits = small.app.state.queries.limits
+    cap = limits.memory_bytes + limits.answer_bytes + 50_000_000
+    with ThreadPoolExecutor(2) as pool:
+        for query in (
+            ATTACKS["everything sorted"][0],
+            ATTACKS["everything in one text"][0],
+            ATTACKS["a text that doubles"][0],
+        ):
+            attacking = [pool.submit(small.client.post, "/sparql", content=query, headers=DIRECT) for _ in range(2)]
+            most = 0
+            while not all(one.done() for one in attacking):
+                most = max([most, *map(own_memory, small.app.state.queries.processes()[1:])])
+                time.sleep(0.02)
+            assert all(is_clean(one.result()) for one in attacking)
+            assert 0 < most <= cap, f"{most:,} bytes for {query}"
+
+
+def own_memory(pid: int) -> int:
+    """Bytes that a process has for itself alone; 0 when it has ended."""
+    with suppress(OSError, IndexError):
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return 1024 * sum(int(text.split(f"\n{name}:")[1].split()[0]) for name in ("Private_Dirty", "Private_Clean"))
+    return 0
 
 
 def test_a_query_that_was_stopped_is_told_how_to_narrow_it(small: Server) -> None:
