@@ -24,7 +24,7 @@ def patient() -> Clock:
 def small(draw: st.DrawFn) -> Cohort:
     """Up to four mentees and four mentors, few different utilities so that ties are common, and rules of every form."""
     n, m = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    values = draw(st.lists(st.sampled_from([math.nan, 0.1, 0.2, 0.25, 0.7]), min_size=n * m, max_size=n * m))
+    values = draw(st.lists(st.sampled_from([math.nan, 0.0, 0.1, 0.2, 0.7]), min_size=n * m, max_size=n * m))
     bare = Cohort(MENTEES[:n], MENTORS[:m], np.array(values).reshape(n, m))
     everything = np.arange(n * m)
     rules = [
@@ -128,6 +128,19 @@ def test_a_contradiction_is_the_smallest_and_giving_up_what_is_named_mends_it(co
     for size in range(len(found.give_up)):
         for gone in itertools.combinations(cohort.rules, size):
             assert not all_pairings(cohort, tuple(rule for rule in cohort.rules if rule not in gone))
+
+
+def test_of_two_contradictions_the_smaller_one_is_told_whatever_stands_first() -> None:
+    bare = Cohort(("a", "b", "c"), ("x", "z"), np.array([[0.5, math.nan], [math.nan, 0.5], [math.nan, 0.5]]))
+    two = [Rule("must", ("a",), bare.cells_of_mentee("a"), least=1), Rule("veto", ("a", "x"), np.array([0]), most=0)]
+    three = [Rule("must", (one,), bare.cells_of_mentee(one), least=1) for one in "bc"]
+    three.append(Rule("at-most", ("z",), bare.cells_of_mentor("z"), most=1))
+    for rules in ([*two, *three], [*three, *two]):
+        found = cohorts.conflict(Cohort(bare.mentees, bare.mentors, bare.utilities, tuple(rules)), patient())
+        assert found is not None
+        assert [rule.kind for rule in found.rules] == ["must", "veto"]
+        assert found.smallest
+        assert len(found.give_up) == 2
 
 
 @promise(small())
