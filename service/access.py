@@ -19,9 +19,11 @@ from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
 from fastapi.security.base import SecurityBase
 from itsdangerous import BadData, URLSafeSerializer
 from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kg.accounts import READER, ROLE_SCOPES, ROLES, Accounts, Actor
-from kg.errors import DataFolderUnusable, NotAllowed, NotAuthenticated, quoted
+from kg.errors import DataFolderUnusable, KgError, NotAllowed, NotAuthenticated, quoted
+from service.problems import refusal_of
 from service.representations import site_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -220,10 +222,22 @@ async def actor(who: Annotated[Caller, Depends(caller)]) -> Actor:
     return who.actor
 
 
-async def refuse_wrong_token(request: Request) -> None:
-    """For every route, the public ones too: a token that is none, or no longer one, is told so, never passed over."""
-    if _token(request) is not None:
-        await caller(request)
+class RefuseWrongTokens:
+    """Middleware for every address, the public ones too: a token that is none, or no longer one, is never passed over."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and any(name == b"authorization" for name, _ in scope["headers"]):
+            request = Request(scope)
+            try:
+                if _token(request) is not None:
+                    await caller(request)
+            except KgError as error:
+                await refusal_of(error).response(request)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 class _Scheme(SecurityBase):

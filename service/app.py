@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.openapi.utils import get_openapi
@@ -17,7 +17,7 @@ from kg.accounts import Accounts
 from kg.errors import NotAuthenticated
 from kg.fields import declaration
 from service import pages, problems
-from service.access import Sessions, Signing, refuse_wrong_token, session_key
+from service.access import RefuseWrongTokens, Sessions, Signing, session_key
 from service.api import (
     assistance,
     cohorts,
@@ -26,6 +26,7 @@ from service.api import (
     exports,
     graphs,
     health,
+    imports,
     linked_data,
     needs,
     records,
@@ -74,7 +75,6 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        dependencies=[Depends(refuse_wrong_token)],
         responses={401: problems_of(NotAuthenticated)[401]},
     )
     app.state.settings = settings
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         needs.router,
         search.router,
         records.routes(declaration()),
+        imports.router,  # before those of records, whose kinds are parts of addresses
         curation.routes(declaration()),
         exports.router,
         health.router,
@@ -99,8 +100,10 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     app.router.routes[:0] = sparql.quick
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"))
     app.openapi = _described(app)  # type: ignore[method-assign]
+    app.add_middleware(RefuseWrongTokens)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(BodyLimit, limit_bytes=settings.body_limit_bytes)
+    others = {"/api/imports": settings.import_limit_bytes}
+    app.add_middleware(BodyLimit, limit_bytes=settings.body_limit_bytes, others=others)
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         CORSMiddleware,
@@ -119,7 +122,7 @@ def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI]
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if given is not None:
             app.state.catalogue, app.state.publication = given, Publication(given, settings.wait_seconds)
-            with _knowing_people(app, settings, given):
+            with _knowing_people(app, settings, given), imports.importing(app, given, settings.wait_seconds):
                 async with sparql.answering(app, given, settings):
                     yield
             return
@@ -128,7 +131,7 @@ def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI]
         with Catalogue.open(settings.data, ledger_url=settings.ledger, graph_url=settings.graph_url) as opened:
             opened.follow()
             app.state.catalogue, app.state.publication = opened, Publication(opened, settings.wait_seconds)
-            with _knowing_people(app, settings, opened):
+            with _knowing_people(app, settings, opened), imports.importing(app, opened, settings.wait_seconds):
                 async with sparql.answering(app, opened, settings):
                     yield
 
