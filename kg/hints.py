@@ -633,7 +633,9 @@ def published_duplicates(
         if foreign and "title" in parts:
             parts["title"] = _shared_names(asked.titles, other.titles)
         score = duplicate_score(parts)
-        if score >= POSSIBLE and not (foreign and parts.get("title", 0.0) < NAME_SHARED):
+        # A title alone says little of the meaning: the same one in the same city is named all the same.
+        namesake = parts.get("title", 0.0) >= NAME_SHARED and parts.get("city", 0.0) == 1.0
+        if (score >= POSSIBLE or namesake) and not (foreign and parts.get("title", 0.0) < NAME_SHARED):
             yield Duplicate(one.practice, one.title, "published", score, parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -28,27 +29,32 @@ SECURITY_HEADERS = {
 
 
 class BodyLimit:
-    """Refuses a body over `limit_bytes` with 413, as declared or, when it comes in chunks, as it arrives."""
+    """Refuses a body over `limit_bytes` with 413, as declared or, when it comes in chunks, as it arrives.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
+    `others` has the paths with a limit of their own.
+    """
+
+    def __init__(self, app: ASGIApp, limit_bytes: int, others: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit_bytes = limit_bytes
+        self.others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         declared = _declared_length(scope)
+        limit_bytes = self.others.get(scope["path"], self.limit_bytes)
         seen = 0
 
         async def limited() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if max(seen, declared) > self.limit_bytes:
+            if max(seen, declared) > limit_bytes:
                 if message.get("more_body"):
                     await _discard(receive)
-                raise HTTPException(413, f"a request body may have {self.limit_bytes:,} bytes at most")
+                raise HTTPException(413, f"a request body may have {limit_bytes:,} bytes at most")
             return message
 
         await self.app(scope, limited, send)

@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(
         default=1_000_000, ge=1_000, description="Largest request body; a larger one is refused with status 413."
     )
+    import_limit_bytes: int = Field(
+        default=50_000_000,
+        ge=1_000,
+        description="Largest upload of an import, all its files together; a larger one is refused.",
+    )
     searches_at_once: int = Field(
         default=4,
         ge=1,

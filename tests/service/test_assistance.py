@@ -40,6 +40,8 @@ def test_hints_come_with_three_words_of_a_title(people: dict[str, httpx.Client])
     draft = {"title": {"fr": "Samen Inburgeren, duos à Malines"}}
     told = people["contributor"].post("/api/practices/hints?lang=fr", json=draft).json()
     assert "mechelen" in str(told["cities"][0])
+    again = {"title": {"en": "Samen Inburgeren (buddy duos)"}, "city": "mechelen"}
+    told = people["contributor"].post("/api/practices/hints?lang=fr", json=again).json()
     assert any("mechelen--samen-inburgeren" in str(one) for one in told["duplicates"])
     assert people["nobody"].post("/api/practices/hints", json=draft).status_code == 401
     wrong = people["contributor"].post("/api/practices/hints", json={"title": 7})

@@ -1,0 +1,124 @@
+"""Imports over HTTP: look first, then write, stop, go on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from kg.accounts import Accounts
+from kg.catalogue import Catalogue
+from service.app import create_app
+from service.settings import Settings
+from tests.models import prepared_models
+from tests.service.conftest import running
+
+CITIES = "id,name@en,name@fr,country\nalpha-town,Alpha,Alphe,BE\nbeta-town,Beta,,NL\nbad id,Bad,,BE\n".encode()
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, httpx.Client]]:
+    folder = tmp_path_factory.mktemp("imports") / "data"
+    with Catalogue.create(folder, models=prepared_models()) as catalogue:
+        catalogue.follow()
+        app = create_app(Settings(data=folder, import_limit_bytes=200_000), catalogue)
+        with running(app) as server, Accounts(catalogue.ledger) as accounts:
+            found = {"nobody": httpx.Client(base_url=server.url, trust_env=False, timeout=60)}
+            for name in ("contributor", "contributor-2", "curator"):
+                token, _ = accounts.create_token(name, name.partition("-")[0], by="test")
+                found[name] = httpx.Client(
+                    base_url=server.url, trust_env=False, timeout=60, headers={"Authorization": f"Bearer {token}"}
+                )
+            yield found
+            for client in found.values():
+                client.close()
+
+
+def send(client: httpx.Client, content: bytes, name: str = "cities.csv", **options: object) -> httpx.Response:
+    return client.post(
+        "/api/imports", files={"files": (name, content)}, data={"options": json.dumps({"kind": "city", **options})}
+    )
+
+
+def settled(client: httpx.Client, path: str) -> dict:
+    """The job once it is no longer being written."""
+    for _ in range(300):
+        told = client.get(path).json()
+        if told["state"] != "applying":
+            return told
+        time.sleep(0.1)
+    raise AssertionError(told)
+
+
+def test_an_upload_is_looked_at_row_by_row_and_writes_nothing(people: dict[str, httpx.Client]) -> None:
+    curator = people["curator"]
+    answer = send(curator, CITIES)
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert told["import"]["state"] == "checked"
+    assert [row["outcome"] for row in told["report"]["rows"]] == ["new", "new", "refused"]
+    assert "bad id" in told["report"]["rows"][2]["problems"][0]["message"]
+    assert curator.get("/api/cities?state=any").json()["total"] == 0
+    path = answer.headers["Location"]
+    table = curator.get(f"{path}/report", headers={"Accept": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(table.content.decode("utf-8-sig"))))
+    assert [row["outcome"] for row in rows] == ["new", "new", "refused"]
+    assert curator.get(f"{path}/report?format=csv").content == table.content
+
+
+def test_an_import_is_applied_and_twice_changes_nothing(people: dict[str, httpx.Client]) -> None:
+    curator = people["curator"]
+    path = send(curator, CITIES).headers["Location"]
+    assert curator.post(f"{path}/apply").status_code == 202
+    done = settled(curator, path)
+    assert (done["state"], done["written"]) == ("done", 2)
+    assert curator.get("/api/cities/alpha-town?version=newest").json()["record"]["state"] == "draft"
+    assert curator.get("/api/cities/alpha-town").status_code == 404
+    curator.post(f"{path}/apply")
+    assert settled(curator, path)["written"] == 2
+    report = curator.get(f"{path}/report").json()
+    assert report["unchanged"] == 2
+    assert curator.delete(path).status_code == 204
+    assert curator.get(path).status_code == 404
+    assert curator.get("/api/cities?state=draft").json()["total"] == 2
+
+
+def test_people_see_their_own_imports_and_curators_all(people: dict[str, httpx.Client]) -> None:
+    path = send(people["contributor"], CITIES).headers["Location"]
+    assert people["contributor-2"].get(path).status_code == 404
+    assert people["contributor-2"].post(f"{path}/apply").status_code == 404
+    assert people["curator"].get(path).status_code == 200
+    ids = [one["id"] for one in people["contributor"].get("/api/imports").json()["imports"]]
+    assert path.rpartition("/")[2] in ids
+    assert people["nobody"].get("/api/imports").status_code == 401
+    assert send(people["nobody"], CITIES).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "status"),
+    [
+        ("../../etc/passwd", CITIES, {}, 422),
+        ("cities.csv", b"\x00\x01\x02\x03\xff\xfe\xff", {}, 400),
+        ("cities.xlsx", b"PK\x03\x04 no zip", {}, 400),
+        ("cities.csv", b"id\n" + b"x" * 300_000, {}, 413),
+        ("cities.csv", CITIES, {"no_such_option": True}, 422),
+        ("cities.csv", CITIES, {"publish": "yes"}, 422),
+        ("cities.ttl", b"<<<", {}, 400),
+    ],
+)
+def test_what_cannot_be_imported_is_told_why(
+    people: dict[str, httpx.Client], name: str, content: bytes, options: dict, status: int
+) -> None:
+    answer = send(people["curator"], content, name, **options)
+    assert answer.status_code == status, answer.text
+    assert len(answer.json()["detail"]) > 20
+
+
+def test_a_path_in_a_name_is_only_a_name(people: dict[str, httpx.Client]) -> None:
+    told = send(people["curator"], CITIES, "..\\..\\secret/../cities.csv").json()
+    assert told["import"]["files"] == ["cities.csv"]
