@@ -332,14 +332,32 @@ def similar(
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to write; the ending tells the format: .jsonl, .nq or .trig.")],
+    file: Annotated[
+        Path, typer.Argument(help="Where to write; the ending tells the format: .jsonl, .nq, .trig, .csv, .zip, .xlsx, .ttl.")
+    ],
+    kind: Annotated[list[str] | None, typer.Option(help="Only records of this kind; repeatable.")] = None,
+    id: Annotated[list[str] | None, typer.Option(help="Only this record; repeatable.")] = None,
+    theme: Annotated[list[str] | None, typer.Option(help="Only records that name this theme; repeatable.")] = None,
+    city: Annotated[list[str] | None, typer.Option(help="Only records that name this city; repeatable.")] = None,
+    country: Annotated[list[str] | None, typer.Option(help="Only records of this country (BE); repeatable.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option(help="The newest versions in this state, such as draft; repeatable.")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write everything that is published to one file. It appears whole or not at all."""
+    """Write what is published, or a selection, to one file. It appears whole or not at all."""
     from service.printing import print_json
 
-    records = read(data, lambda source: source.export(file))
+    chosen = {"kinds": kind, "ids": id, "themes": theme, "cities": city, "countries": country, "states": state}
+    conditions = {name: tuple(values) for name, values in chosen.items() if values}
+    if conditions or file.suffix.lower() in (".csv", ".zip", ".xlsx", ".ttl", ".nt"):
+        from service.import_commands import export_selected
+
+        with opened(data) as catalogue:
+            records = export_selected(catalogue, file, conditions)
+    else:
+        records = read(data, lambda source: source.export(file))
     if as_json:
         print_json({"file": str(file), "records": records, "bytes": file.stat().st_size})
     else:
@@ -432,6 +450,9 @@ def evaluate(
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, help="A SKOS thesaurus that bridges languages; repeatable."),
     ] = None,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Also ask without each part, and by each signal alone.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -445,7 +466,15 @@ def evaluate(
     embedder = load_embedder(settings(data=data).data / "models")
     bridges = [Thesaurus.from_skos(file) for file in (shipped("themes.ttl"), *(vocabulary or []))]
     with progress_bar() as progress:
-        measured = measure(corpus, queries, embedder=embedder, method=method, vocabularies=bridges, progress=progress)
+        measured = measure(
+            corpus,
+            queries,
+            embedder=embedder,
+            method=method,
+            vocabularies=bridges,
+            ablated=ablations,
+            progress=progress,
+        )
     if as_json:
         print_json(measured)
     else:

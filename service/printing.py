@@ -53,6 +53,15 @@ def print_measures(measured: Mapping[str, Any]) -> None:
     rows = [row(title, figures["n"], figures) for title, figures in measured["types"].items()]
     rows.append(row("mean over types", sum(figures["n"] for figures in measured["types"].values()), measured["macro"]))
     print_table(["type", "needs", *names], rows, f"{measured['method']}, {measured['model']}")
+    languages = [row(language, figures["n"], figures) for language, figures in measured["languages"].items()]
+    print_table(["language", "needs", *names], languages)
+    if "ablations" in measured:
+        types = list(measured["types"])
+        others = [
+            [name, *(_measure(of["ndcg10"], None) for of in [*(one["types"][t] for t in types), one["macro"]])]
+            for name, one in measured["ablations"].items()
+        ]
+        print_table(["ndcg10", *types, "mean over types"], others)
 
 
 def _measure(value: float | None, interval: Sequence[float] | None) -> str:
