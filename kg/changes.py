@@ -62,22 +62,22 @@ _WORDS = {
         "note": "From the merged record {id}: {label}: {value}",
     },
     "fr": {
-        "added": "{label} : {after} ajouté",
-        "removed": "{label} : {before} retiré",
-        "changed": "{label} : {before} devient {after}",
-        "elements": "{label} : {parts}",
+        "added": "{label} : {after} ajouté",
+        "removed": "{label} : {before} retiré",
+        "changed": "{label} : {before} devient {after}",
+        "elements": "{label} : {parts}",
         "plus": "ajout de {values}",
         "minus": "retrait de {values}",
-        "quote": "« {text} »",
-        "colon": " : ",
+        "quote": "« {text} »",
+        "colon": " : ",
         "yes": "oui",
         "no": "non",
-        "noted": "{label} : {kept} reste ; {other} est gardé dans les notes sur la fiche",
-        "joined": "{label} : {other} a été ajouté sous {kept}",
-        "self": "{label} : {other} n'a pas été repris, car la fiche se nommerait elle-même",
-        "lost": "{label} : {kept} reste ; {other} ne subsiste que dans l'historique de la fiche fusionnée, "
+        "noted": "{label} : {kept} reste ; {other} est gardé dans les notes sur la fiche",
+        "joined": "{label} : {other} a été ajouté sous {kept}",
+        "self": "{label} : {other} n'a pas été repris, car la fiche se nommerait elle-même",
+        "lost": "{label} : {kept} reste ; {other} ne subsiste que dans l'historique de la fiche fusionnée, "
         "les notes étant pleines",
-        "note": "De la fiche fusionnée {id} : {label} : {value}",
+        "note": "De la fiche fusionnée {id} : {label} : {value}",
     },
 }
 
@@ -532,8 +532,8 @@ def describe(difference: Difference, language: str = "en") -> str:
     >>> change = Difference("practice", "outcomes.claim-2.value", "", "7", "12")
     >>> describe(change)
     'Outcomes, claim-2: Value: “7” became “12”'
-    >>> describe(Difference("practice", "themes", "", ["heat"], ["work"]), "fr")
-    'Thèmes : ajout de « work », retrait de « heat »'
+    >>> print(describe(Difference("practice", "themes", "", ["heat"], ["work"]), "fr"))
+    Thèmes : ajout de « work », retrait de « heat »
     """
     said, label = _said(language), label_of(difference.kind, difference.path, language)
     declared = _field_at(difference.kind, difference.path)
@@ -916,7 +916,9 @@ def merge_records(
     refer to inside the record follows; so figures of both stand as claims with their sources, side by side. Lists and
     languages are united. Where both have a value and there is place for one, that of `kept` stays: the other's wording
     follows below it where the field is meant for long texts, and else, as every other value, it is written into the
-    notes on the record in `language`. `taken` holds every identifier that inner nodes of `kept` ever had.
+    notes on the record in `language`. `taken` holds every identifier that inner nodes of `kept` ever had. What `other`
+    says of a part that it does not have (`stated_in` a source that is gone) is left out: it must not become said of a
+    part of `kept`.
 
     Raises BadRequest for records of two kinds or a record and itself.
 
@@ -937,6 +939,7 @@ def merge_records(
     kind, (mine, theirs) = _trees(kept, other)
     union = _Union(kind, str(kept.get("id")), str(other.get("id")), language)
     mine, theirs = (union.without_itself(kind, tree, "") for tree in (mine, theirs))
+    theirs = _grounded(kind, theirs, {id for id, _ in _places(kind, theirs)})
     theirs = _renamed(kind, theirs, union.new_ids(mine, theirs, taken))
     tree = union.structure(kind, mine, theirs, "")
     union.write_notes(tree)
@@ -967,10 +970,12 @@ class _Union:
             if declared.inner is None or declared.key == "record":
                 continue
             inner = declared.inner
-            twins = {_signature(self.kind, inner, part, mine): id for id, part in mine.get(declared.key, {}).items()}
+            twins: dict[str, list[str]] = {}
+            for id, part in mine.get(declared.key, {}).items():
+                twins.setdefault(_signature(self.kind, inner, part, mine), []).append(id)
             for id in sorted(theirs.get(declared.key, {}), key=_natural):
-                signature = _signature(self.kind, inner, theirs[declared.key][id], theirs)
-                moves[id] = twins.pop(signature, None) or next_inner_id(inner.id_prefix, used)
+                same = twins.get(_signature(self.kind, inner, theirs[declared.key][id], theirs))
+                moves[id] = same.pop(0) if same else next_inner_id(inner.id_prefix, used)
                 used.add(moves[id])
         return moves
 
@@ -1070,12 +1075,27 @@ class _Union:
             del tree["record"]["notes"]
 
 
+def _grounded(structure: Structure, tree: Tree, there: set[str]) -> Tree:
+    """The tree without references to inner nodes that are not there."""
+    changed: Tree = {}
+    for declared in structure.fields:
+        value = tree.get(declared.key)
+        if declared.type == "inner-ref" and value is not None:
+            value = [one for one in _nodes(value) if one in there]
+            value = value if declared.many else next(iter(value), None)
+        elif declared.inner is not None and declared.key != "record":
+            value = {id: _grounded(declared.inner, part, there) for id, part in (value or {}).items()}
+        if value is not None and value != [] and value != {}:
+            changed[declared.key] = value
+    return changed
+
+
 def _signature(kind: Kind, inner: Structure, part: Tree, tree: Tree) -> str:
     """What a node says, with what its references say in place of their identifiers, which differ between records."""
     told = dict(part)
     for declared in inner.fields:
         if declared.type == "inner-ref" and declared.key in part:
-            told[declared.key] = sorted(_told(kind, tree, id) for id in _nodes(part[declared.key]))
+            told[declared.key] = sorted({_told(kind, tree, id) for id in _nodes(part[declared.key])})
     return json.dumps(told, sort_keys=True)
 
 
