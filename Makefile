@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 MENTORGRAPH_DATA ?= data
 export MENTORGRAPH_DATA
 
-.PHONY: setup serve test browser login-provider lint clean
+.PHONY: setup serve test test-long browser login-provider lint clean
 
 setup: $(VENV)/.installed
 
@@ -27,6 +27,10 @@ serve: setup
 
 test: setup browser login-provider
 	$(BIN)/python -m pytest
+
+# What takes too long for every change: 5,000 records imported under twenty kills.
+test-long: setup
+	MENTORGRAPH_TEST_IMPORT_ROWS=5000 $(BIN)/python -m pytest tests/crash/test_import_kill.py
 
 # Two programs that no Python package brings: Chromium for the browser tests, strace for what processes may open. Where
 # they cannot be installed those tests are skipped and say so.
