@@ -173,14 +173,17 @@ def load(
 @app.command("import")
 def import_files(
     files: Annotated[
-        list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV, TSV, XLSX, zip of CSV, JSON, JSON lines, RDF.")
+        list[Path],
+        typer.Argument(exists=True, dir_okay=False, help="CSV, TSV, XLSX, zip of CSV, JSON, JSON lines, RDF."),
     ],
     mapping: Annotated[
         str | None, typer.Option(help="A mapping for a foreign table: a YAML file, or public-sector-tech-watch.")
     ] = None,
     kind: Annotated[str | None, typer.Option(help="What the rows are, where their table does not say.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report row by row; write nothing.")] = False,
-    publish: Annotated[bool, typer.Option("--publish", help="Publish the records; without it they are drafts.")] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Publish the records; without it they are drafts.")
+    ] = False,
     clear_empty: Annotated[bool, typer.Option("--clear-empty", help="An empty cell empties its field.")] = False,
     with_visibility: Annotated[
         bool, typer.Option("--with-visibility", help="The file decides who sees a record.")
@@ -333,7 +336,10 @@ def similar(
 @app.command()
 def export(
     file: Annotated[
-        Path, typer.Argument(help="Where to write; the ending tells the format: .jsonl, .nq, .trig, .csv, .zip, .xlsx, .ttl.")
+        Path,
+        typer.Argument(
+            help="Where to write; the ending tells the format: .jsonl, .nq, .trig, .csv, .zip, .xlsx, .ttl."
+        ),
     ],
     kind: Annotated[list[str] | None, typer.Option(help="Only records of this kind; repeatable.")] = None,
     id: Annotated[list[str] | None, typer.Option(help="Only this record; repeatable.")] = None,

@@ -13,7 +13,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path, PurePosixPath
@@ -559,7 +559,7 @@ class Sheet:
 
     name: str
     columns: tuple[str, ...]
-    rows: list[dict[str, Cell]]
+    rows: Sequence[Mapping[str, Cell]]
 
 
 def written(cell: Cell) -> str:
