@@ -46,6 +46,7 @@ _TEXTS = {
         "never": "Nobody has noted when it was last verified.",
         "long ago": "Last verified on {day}; full months since: {months}.",
         "top": "It has only top themes ({themes}); choose narrower ones.",
+        "deprecated": "It has themes that are deprecated ({themes}); choose those that replace them.",
         "duplicate": "Probably the same as {other}. {why}",
         "label": "There is no label in the language “{language}”.",
         "unused": "No practice has this theme or a narrower one.",
@@ -57,6 +58,7 @@ _TEXTS = {
         "never": "Personne n'a noté quand elle a été vérifiée en dernier.",
         "long ago": "Vérifiée en dernier le {day} ; mois entiers depuis : {months}.",
         "top": "Elle n'a que des thèmes de premier niveau ({themes}) ; choisissez-en de plus précis.",
+        "deprecated": "Elle a des thèmes abandonnés ({themes}) ; choisissez ceux qui les remplacent.",
         "duplicate": "Sans doute la même que {other}. {why}",
         "label": "Il n'y a pas de libellé dans la langue « {language} ».",
         "unused": "Aucune pratique n'a ce thème ni un thème plus précis.",
@@ -290,20 +292,28 @@ def _judge_verified(asked: _Question, record: Record) -> tuple[str, Mapping[str,
     return said, {"verified_on": day.isoformat(), "months": months}
 
 
-_NARROW = "?thing dcterms:subject ?theme FILTER NOT EXISTS { ?thing dcterms:subject/skos:broader ?above }"
+_TOP_OR_OLD = """
+  { ?thing dcterms:subject ?theme FILTER NOT EXISTS { ?thing dcterms:subject/skos:broader ?above } }
+  UNION { ?thing dcterms:subject/owl:deprecated ?old FILTER(STR(?old) IN ("true", "1")) }"""
 
 
 def _judge_themes(asked: _Question, record: Record) -> tuple[str, Mapping[str, Any]] | None:
+    """Only themes at the top say little, and a deprecated one leads nowhere any more."""
     themes = record.get("themes", [])
     if not themes:
         return None
     things = " ".join(f"<{asked.catalogue.base}id/theme/{id}>" for id in themes)
-    narrow = asked.catalogue.graph.rows(f"SELECT ?theme {{ VALUES ?theme {{ {things} }} ?theme skos:broader ?above }}")
-    if narrow:
+    rows = asked.catalogue.graph.rows(
+        f"SELECT ?theme ?above ?old {{ VALUES ?theme {{ {things} }} "
+        "OPTIONAL { ?theme skos:broader ?above } OPTIONAL { ?theme owl:deprecated ?old } }"
+    )
+    old = [str(row["theme"]).rpartition("/")[2] for row in rows if row.get("old") in ("true", "1")]
+    if not old and any(row.get("above") for row in rows):
         return None
-    labels = asked.catalogue.labels("theme", themes, asked.language)
-    listed = ", ".join(labels.get(theme, theme) for theme in themes)
-    return asked.words["top"].format(themes=listed), {"themes": list(themes)}
+    listed = old or list(themes)
+    labels = asked.catalogue.labels("theme", listed, asked.language)
+    named = ", ".join(labels.get(theme, theme) for theme in listed)
+    return asked.words["deprecated" if old else "top"].format(themes=named), {"themes": listed}
 
 
 def _may_contradict(asked: _Question) -> str:
@@ -377,7 +387,7 @@ def _judge_unused(asked: _Question, record: Record) -> tuple[str, Mapping[str, A
 _LISTS = {
     "incomplete": _List((), _lacks_something, _judge_complete),
     "unverified": _List((), _verified_long_ago, _judge_verified),
-    "only-top-themes": _List(("practice",), lambda asked: _NARROW, _judge_themes),
+    "only-top-themes": _List(("practice",), lambda asked: _TOP_OR_OLD, _judge_themes),
     "contradicting-claims": _List(("practice", "city", "mentorship"), _may_contradict, _judge_claims),
     "probable-duplicates": _List(
         ("practice",), lambda asked: "?thing mg:practisedIn ?city", _judge_duplicates, COMPARED
