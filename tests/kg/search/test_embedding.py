@@ -42,13 +42,21 @@ TEXTS = [
 # ---------------------------------------------------------------------------- models made for the tests
 
 
-def sentence_transformer(folder: Path, *, prompts: dict[str, str] | None = None) -> Path:
-    """A real sentence-transformers model with random weights: two layers, CLS pooling, a projection, 40 tokens."""
+def sentence_transformer(
+    folder: Path,
+    *,
+    prompts: dict[str, str] | None = None,
+    kind: str = "bert",
+    pooling: str = "cls",
+    normalised: bool = True,
+    include_prompt: bool = True,
+) -> Path:
+    """A real sentence-transformers model with random weights: two layers, a pooling, a projection, 40 tokens."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
     torch.manual_seed(7)
     marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -61,23 +69,31 @@ def sentence_transformer(folder: Path, *, prompts: dict[str, str] | None = None)
     words.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[(m, vocabulary[m]) for m in ("[CLS]", "[SEP]")]
     )
+    names = ["input_ids", "token_type_ids", "attention_mask"] if kind == "bert" else ["input_ids", "attention_mask"]
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=words,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_input_names=names,
     )
-    config = BertConfig(
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    if kind == "distilbert":
+        sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}
+    config = AutoConfig.for_model(
+        kind,
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=64,
+        max_position_embeddings=96,
         pad_token_id=vocabulary["[PAD]"],
+        **sizes,
     )
     raw = folder.parent / f"{folder.name}-raw"
-    BertModel(config).save_pretrained(raw)
+    AutoModel.from_config(config).save_pretrained(raw)
     tokenizer.save_pretrained(raw)
     transformer = Transformer(str(raw), max_seq_length=40)
-    parts = [transformer, Pooling(32, pooling_mode="cls"), Dense(32, 16), Normalize()]
+    parts = [transformer, Pooling(32, pooling_mode=pooling, include_prompt=include_prompt), Dense(32, 16)]
+    parts += [Normalize()] if normalised else []
     SentenceTransformer(modules=parts, prompts=prompts, device="cpu").save(str(folder))
     return folder
 
@@ -257,6 +273,63 @@ def test_a_folder_is_served_as_its_files_say(small_model: Path, small_prepared: 
         expected = model.encode(TEXTS, prompt=prompt, normalize_embeddings=True, show_progress_bar=False)
         assert np.abs(served.embed(TEXTS, kind=kind) - expected).max() < 1e-4  # type: ignore[arg-type]
     assert not np.allclose(served.embed(["school"], kind="query"), served.embed(["school"], kind="passage"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooling", "normalised"),
+    [("xlm-roberta", "mean", True), ("mpnet", "mean", False), ("distilbert", "max", False), ("bert", "cls", False)],
+)
+def test_models_of_many_kinds_are_exported_as_they_are(
+    tmp_path: Path, kind: str, pooling: str, normalised: bool
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = sentence_transformer(
+        tmp_path / kind, kind=kind, pooling=pooling, normalised=normalised, prompts={"query": "query: "}
+    )
+    facts = prepare_model(folder, tmp_path / "models")
+    assert (facts.runtime, facts.reason, facts.pooling, facts.normalised) == ("onnx", None, pooling, normalised)
+    assert (facts.prompts, facts.max_tokens) == ({"query": "query: ", "passage": ""}, 40)
+    model = SentenceTransformer(str(folder), device="cpu")
+    served = load_embedder(tmp_path / "models")
+    expected = model.encode_query(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    assert np.abs(served.embed(TEXTS, kind="query") - expected).max() < 1e-4
+    expected = model.encode_document(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    assert np.abs(served.embed(TEXTS, kind="passage") - expected).max() < 1e-4
+
+
+def test_a_model_that_leaves_its_prompt_out_of_pooling_is_served_so(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = sentence_transformer(tmp_path / "out", pooling="mean", include_prompt=False, prompts={"query": "query: "})
+    facts = prepare_model(folder, tmp_path / "models")
+    assert (facts.runtime, facts.reason) == (
+        "sentence-transformers",
+        "the model leaves its prompt out of pooling, which one graph cannot",
+    )
+    expected = SentenceTransformer(str(folder), device="cpu").encode_query(
+        TEXTS, normalize_embeddings=True, show_progress_bar=False
+    )
+    served = load_embedder(tmp_path / "models").embed(TEXTS, kind="query")
+    assert np.abs(served - expected).max() < 1e-4
+
+
+def test_another_model_of_the_same_name_does_not_touch_the_one_in_use(
+    small_model: Path, prepared: Path, tmp_path: Path
+) -> None:
+    before = current_model(prepared)
+    other = sentence_transformer(tmp_path / "small", pooling="max")
+
+    def look(served: object) -> None:
+        assert current_model(prepared) == before
+        assert load_embedder(prepared).identity == before.identity  # type: ignore[union-attr]
+
+    facts = prepare_model(other, prepared, before_use=look)
+    assert current_model(prepared) == facts != before
+    assert [p.name for p in prepared.iterdir() if p.is_dir()] == [f"small@{facts.identity.rpartition('@')[2]}"]
+    with pytest.raises(KeyboardInterrupt):
+        prepare_model(small_model, prepared, before_use=lambda served: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert current_model(prepared) == facts
 
 
 def test_the_e5_family_gets_the_prompts_its_card_asks_for() -> None:
