@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rdflib import DCAT, DCTERMS, FOAF, OWL, RDF, RDFS, SH, VOID, XSD, Graph, Literal, Namespace, URIRef
+from rdflib import DCAT, DCTERMS, FOAF, OWL, PROV, RDF, RDFS, SH, VOID, XSD, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 
+from kg.changes import role_of
 from kg.ledger import Revision
 from kg.records import graph_from_ntriples
 from kg.vocabulary import CONCEPTS, DEFAULT_BASE, MG, PREFIXES, record_iri, thing_iri
@@ -416,7 +417,8 @@ def record_graph(revision: Revision, base: str) -> Graph:
 
     >>> from datetime import UTC, datetime
     >>> from types import SimpleNamespace
-    >>> riga = SimpleNamespace(number=7, kind="city", id="riga", time=datetime(2026, 3, 1, tzinfo=UTC), payload="")
+    >>> riga = SimpleNamespace(number=7, kind="city", id="riga", time=datetime(2026, 3, 1, tzinfo=UTC), payload="",
+    ...     author="curator/ilze")
     >>> graph = record_graph(riga, "https://x.org/")
     >>> str(graph.value(URIRef("https://x.org/id/city/riga#record"), OWL.versionInfo))
     '7'
@@ -428,14 +430,20 @@ def record_graph(revision: Revision, base: str) -> Graph:
 
 
 def statements_about(revision: Revision, base: str) -> list[Triple]:
-    """What is said of a record itself: its class, subject, state, time of change and revision."""
+    """What is said of a record itself: its class, subject, state, time of change, revision, and who published it.
+
+    The last is PROV-O and names the role, an agent that stands for all who act in it; accounts stay in the ledger.
+    """
     record = record_iri(base, revision.kind, revision.id)
+    changed = Literal(time_of(revision.time), datatype=XSD.dateTime)
     return [
         (record, RDF.type, DCAT.CatalogRecord),
         (record, FOAF.primaryTopic, thing_iri(base, revision.kind, revision.id)),
         (record, MG.state, URIRef(f"{CONCEPTS}record-state/published")),
-        (record, DCTERMS.modified, Literal(time_of(revision.time), datatype=XSD.dateTime)),
+        (record, DCTERMS.modified, changed),
         (record, OWL.versionInfo, Literal(str(revision.number))),
+        (record, PROV.generatedAtTime, changed),
+        (record, PROV.wasAttributedTo, URIRef(f"{CONCEPTS}record-role/{role_of(revision.author)}")),
     ]
 
 

@@ -400,6 +400,8 @@ _SYSTEM_PROPERTIES = {
     "https://w3id.org/mentorgraph/ontology#state",
     "http://purl.org/dc/terms/modified",
     "http://www.w3.org/2002/07/owl#versionInfo",
+    "http://www.w3.org/ns/prov#generatedAtTime",
+    "http://www.w3.org/ns/prov#wasAttributedTo",
 }
 """What the graph view adds to a published record's node; an exported graph may be read back."""
 

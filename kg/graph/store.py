@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, unquote
 
 import pyoxigraph as ox
-from rdflib import DCAT, DCTERMS, FOAF, OWL, RDF, XSD
+from rdflib import DCAT, DCTERMS, FOAF, OWL, PROV, RDF, XSD
 
+from kg.changes import role_of
 from kg.errors import (
     BadQuery,
     DataFolderInUse,
@@ -45,7 +46,7 @@ from kg.vocabulary import CONCEPTS, DEFAULT_BASE, MG, PREFIXES, parse_thing_iri,
 if TYPE_CHECKING:
     from kg.ledger import Revision
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Raised when what is stored for a record changes; a folder of another layout is rebuilt."""
 
 SYSTEM = f"{DEFAULT_BASE}system/"
@@ -114,7 +115,7 @@ class OxigraphStore:
 
     >>> from types import SimpleNamespace
     >>> from datetime import datetime, UTC
-    >>> riga = SimpleNamespace(number=1, kind="city", id="riga", state="published", visibility="public",
+    >>> riga = SimpleNamespace(number=1, kind="city", id="riga", state="published", visibility="public", author="",
     ...     time=datetime(2026, 3, 1, tzinfo=UTC),
     ...     payload='<https://x.org/id/city/riga> <http://www.w3.org/2000/01/rdf-schema#label> "Rīga"@lv .')
     >>> with OxigraphStore(None, "https://x.org/") as store:
@@ -163,7 +164,8 @@ class OxigraphStore:
         """Replace, whole, the graph of every record decided on, and set the marker, in one update.
 
         A record that is published and public gets its payload and, on the record's own node, its state, the
-        time of its last change, what it is about and the number of its revision. Any other loses its graph.
+        time of its last change, what it is about, the number of its revision and the role in which it was
+        published (PROV; never the account). Any other loses its graph.
         The step is in the page cache of the system afterwards, not surely on the disk; the ledger is.
 
         Raises LedgerDamaged when a payload is not N-Triples, DataFolderUnusable when the disk is full
@@ -171,7 +173,7 @@ class OxigraphStore:
 
         >>> from types import SimpleNamespace
         >>> from datetime import datetime, UTC
-        >>> riga = SimpleNamespace(number=1, kind="city", id="riga", state="published", visibility="public",
+        >>> riga = SimpleNamespace(number=1, kind="city", id="riga", state="published", visibility="public", author="",
         ...     time=datetime(2026, 3, 1, tzinfo=UTC), payload="")
         >>> with OxigraphStore(None, "https://x.org/") as store:
         ...     store.apply([riga], 1)
@@ -606,6 +608,8 @@ def _about(revision: Revision, base: str) -> _Quads:
         (MG.state, _name(f"{CONCEPTS}record-state/published")),
         (DCTERMS.modified, ox.Literal(changed, datatype=_name(XSD.dateTime))),
         (OWL.versionInfo, ox.Literal(str(revision.number))),
+        (PROV.generatedAtTime, ox.Literal(changed, datatype=_name(XSD.dateTime))),
+        (PROV.wasAttributedTo, _name(f"{CONCEPTS}record-role/{role_of(revision.author)}")),
     ]
     return [ox.Quad(record, _name(predicate), value, ox.DefaultGraph()) for predicate, value in said]
 

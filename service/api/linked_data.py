@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from rdflib import FOAF, OWL, Graph
+from rdflib import FOAF, OWL, PROV, Graph
 from rdflib.term import URIRef
 
+from kg.changes import role_of
 from kg.descriptions import Place, catalogue_graph, record_graph, time_of, void_graph, with_prefixes
 from kg.errors import Gone, NotFound, quoted
 from kg.fields import declaration, json_ld_context
@@ -126,15 +127,15 @@ def record_body(catalogue: Catalogue, revision: Revision, format: Format, site: 
     if format is not JSON_LD:
         return serialised(record_graph(revision, catalogue.base), format)
     linked = to_json_ld(from_ntriples(revision.payload or "", catalogue.base), catalogue.base, f"{site}context.jsonld")
+    changed = {"@type": "http://www.w3.org/2001/XMLSchema#dateTime", "@value": time_of(revision.time)}
     said = {
         "id": "#record",
         "kind": "http://www.w3.org/ns/dcat#CatalogRecord",
         "https://w3id.org/mentorgraph/ontology#state": {"id": f"{DEFAULT_BASE}concept/record-state/published"},
-        "http://purl.org/dc/terms/modified": {
-            "@type": "http://www.w3.org/2001/XMLSchema#dateTime",
-            "@value": time_of(revision.time),
-        },
+        "http://purl.org/dc/terms/modified": changed,
         str(OWL.versionInfo): str(revision.number),
+        str(PROV.generatedAtTime): changed,
+        str(PROV.wasAttributedTo): {"id": f"{DEFAULT_BASE}concept/record-role/{role_of(revision.author)}"},
     }
     return json.dumps(linked | {"@reverse": {str(FOAF.primaryTopic): said}}, ensure_ascii=False, indent=1).encode()
 

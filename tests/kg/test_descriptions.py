@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from pyshacl.graph_abstraction import DataGraph
 from pyshacl.validator import Validator
-from rdflib import DCAT, DCTERMS, OWL, RDF, SH, VOID, BNode, Dataset, Graph, Literal, URIRef
+from rdflib import DCAT, DCTERMS, OWL, PROV, RDF, SH, VOID, BNode, Dataset, Graph, Literal, URIRef
 
 from kg.catalogue import Catalogue
 from kg.descriptions import DCAT_VERSION, Place, Size, catalogue_graph, measure, record_graph, void_graph
@@ -192,6 +192,11 @@ def test_a_record_is_told_as_the_ledger_holds_it() -> None:
     record = URIRef(f"{BASE}id/city/ghent#record")
     assert str(graph.value(record, DCTERMS.modified)) == "2026-03-01T12:00:00Z"
     assert (record, RDF.type, DCAT.CatalogRecord) in graph
+    assert (
+        str(graph.value(record, PROV.wasAttributedTo))
+        == "https://w3id.org/mentorgraph/concept/record-role/administrator"
+    )
+    assert "ilze" not in text
 
 
 def test_the_graph_view_says_the_same_of_a_record(tmp_path_factory: pytest.TempPathFactory) -> None:

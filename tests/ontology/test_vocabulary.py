@@ -304,8 +304,8 @@ def test_a_choice_is_a_whole_scheme_in_its_order(graphs: dict[str, Graph], shape
         scheme = schemes.value(members[0], SKOS.inScheme)
         used.add(scheme)
         assert set(members) == set(schemes.subjects(SKOS.inScheme, scheme)), field
-    states = URIRef(CONCEPT + "record-state")
-    assert used | {states} == set(schemes.subjects(RDF.type, SKOS.ConceptScheme))
+    of_the_ledger = {URIRef(CONCEPT + "record-state"), URIRef(CONCEPT + "record-role")}
+    assert used | of_the_ledger == set(schemes.subjects(RDF.type, SKOS.ConceptScheme))
 
 
 def test_a_concept_has_words_in_both_languages_and_an_address_made_of_its_notation(graphs: dict[str, Graph]) -> None:

@@ -27,7 +27,7 @@ BASE = "https://x.org/"
 LABEL = "<http://www.w3.org/2000/01/rdf-schema#label>"
 XSD = "http://www.w3.org/2001/XMLSchema#"
 NOTES = SYSTEM.rstrip("/")
-ABOUT_RECORD = 5  # statements that the view adds on the record's own node
+ABOUT_RECORD = 7  # statements that the view adds on the record's own node
 
 BACKENDS = ("embedded", "remote", "remote without empty graphs", "reference")
 
@@ -43,6 +43,7 @@ class Row:
     visibility: str = "public"
     kind: str = "city"
     time: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    author: str = "curator/ilze"
 
 
 def row(number, id, *labels, **others):
@@ -134,11 +135,12 @@ def test_applying_rows_twice_changes_nothing_more(store):
     assert store.marker() == 2
 
 
-def test_the_record_says_what_it_is_about_and_when_it_changed(store):
+def test_the_record_says_what_it_is_about_when_it_changed_and_in_which_role(store):
     store.apply([row(7, "riga", "Riga", time=datetime(2026, 3, 1, 14, 30, tzinfo=timezone(timedelta(hours=2))))], 7)
     (said,) = store.rows(
         f"""SELECT * {{ GRAPH ?graph {{ ?graph a dcat:CatalogRecord ; foaf:primaryTopic ?thing ; mg:state ?state ;
-        dcterms:modified ?modified ; owl:versionInfo ?version }} FILTER(?graph = <{BASE}id/city/riga#record>) }}"""
+        dcterms:modified ?modified ; owl:versionInfo ?version ;
+        prov:generatedAtTime ?modified ; prov:wasAttributedTo ?role }} FILTER(?graph = <{BASE}id/city/riga#record>) }}"""
     )
     assert said == {
         "graph": f"{BASE}id/city/riga#record",
@@ -146,7 +148,14 @@ def test_the_record_says_what_it_is_about_and_when_it_changed(store):
         "state": "https://w3id.org/mentorgraph/concept/record-state/published",
         "modified": "2026-03-01T12:30:00Z",
         "version": "7",
+        "role": "https://w3id.org/mentorgraph/concept/record-role/curator",
     }
+
+
+def test_no_account_is_in_the_graph(store):
+    accounts = ("curator/ilze", "ilze", "start data by ilze", "curator/> <ilze")
+    store.apply([row(n, f"city-{n}", "Riga", author=author) for n, author in enumerate(accounts, 1)], len(accounts))
+    assert not [statement for statement in everything(store) if "ilze" in str(statement)]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,14 @@ def city(id: str, number: int, *names: str, state: str = "published", visibility
     lines = [f'<{BASE}id/city/{id}> <urn:name> "{name}" .' for name in names]
     time = datetime(2026, 3, 1, tzinfo=UTC)
     return SimpleNamespace(
-        number=number, kind="city", id=id, state=state, visibility=visibility, time=time, payload="\n".join(lines)
+        number=number,
+        kind="city",
+        id=id,
+        state=state,
+        visibility=visibility,
+        time=time,
+        author="",
+        payload="\n".join(lines),
     )
 
 

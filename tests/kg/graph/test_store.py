@@ -25,7 +25,7 @@ from kg.graph.store import LAYOUT, SYSTEM, OxigraphStore
 BASE = "https://x.org/"
 LABEL = "<http://www.w3.org/2000/01/rdf-schema#label>"
 ALL = "SELECT ?s ?p ?o { ?s ?p ?o }"
-ABOUT_RECORD = 5  # statements that the view adds on the record's own node
+ABOUT_RECORD = 7  # statements that the view adds on the record's own node
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Row:
     visibility: str = "public"
     kind: str = "city"
     time: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    author: str = "curator/ilze"
 
 
 def row(number, id, *labels, **others):
