@@ -24,6 +24,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, httpx
     folder = tmp_path_factory.mktemp("assistance") / "data"
     with Catalogue.create(folder, start_data=True, models=prepared_models()) as catalogue:
         catalogue.follow()
+        catalogue.catch_up()
         with running(create_app(Settings(data=folder), catalogue)) as server, Accounts(catalogue.ledger) as accounts:
             found = {"nobody": httpx.Client(base_url=server.url, trust_env=False, timeout=60)}
             for role in ("contributor", "curator", "manager"):
