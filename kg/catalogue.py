@@ -371,9 +371,7 @@ class Catalogue:
     def status(self, *, visibility: str | None = None) -> dict[str, Any]:
         """Published records per kind (only those of one visibility when asked), newest revision, the model in use and the
         bridge vocabularies that are loaded."""
-        kinds = {
-            name: self.ledger.count(name, published=True, visibility=visibility) for name in declaration().kinds
-        }
+        kinds = {name: self.ledger.count(name, published=True, visibility=visibility) for name in declaration().kinds}
         return {
             "base": self.base,
             "revision": self.ledger.last_number(),
@@ -856,9 +854,7 @@ class Catalogue:
             ],
         }
 
-    def analyse_needs(
-        self, text: str, *, language: str | None = None, answer_in: str = "en"
-    ) -> dict[str, Any]:
+    def analyse_needs(self, text: str, *, language: str | None = None, answer_in: str = "en") -> dict[str, Any]:
         """The separate needs in a page of text: themes, open questions, how many cities have experience.
 
         `language` is that of the text, recognised when None; sentences are in `answer_in`. Raises BadRequest or TooLarge

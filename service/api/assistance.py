@@ -13,6 +13,7 @@ from kg.accounts import Actor
 from kg.claims import VERDICTS, FlagAnswers, contradictions, with_answers
 from kg.errors import NotAllowed, NotFound, quoted
 from kg.fields import declaration
+from kg.records import Record
 from kg.rights import keeps
 from kg.sources import SourceLooks
 from kg.worklists import NAMES
@@ -184,12 +185,12 @@ def worklist(
     return _unkept(in_language(page.as_json(language), language))
 
 
-def _newest(request: Request, kind: str, id: str, who: Actor) -> dict[str, Any]:
+def _newest(request: Request, kind: str, id: str, who: Actor) -> Record:
     """The newest version of a record that somebody works on, else the published one."""
     desk, name = request.app.state.catalogue.curation, kind_of(kind).name
     head = desk.rights.visible_head(name, checked_id(name, id), who)
     version = "newest" if desk.rights.may_see(who, head) else "published"
-    record, _ = desk.read(name, id, who, version)
+    record: Record = desk.read(name, id, who, version)[0]
     return record
 
 
