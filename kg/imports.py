@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -254,13 +255,20 @@ class _Run:
         self.broader = _broader_of(entries)
         rows: dict[int, RowReport] = {}
         done = 0
-        for group in _batches(_in_order(entries), batch or BATCH):
-            written = self._batch(group, done, len(entries), write=batch is not None)
-            if written is None:
-                self.report.stopped = True
-                break
-            rows |= {id(one.entry): one.row for one in written}
-            done += len(group)
+        with ThreadPoolExecutor(1, "views of an import") as beside:
+            following: list[Future[None]] = []
+            for group in _batches(_in_order(entries), batch or BATCH):
+                before = self.report.written
+                written = self._batch(group, done, len(entries), write=batch is not None)
+                if written is None:
+                    self.report.stopped = True
+                    break
+                rows |= {id(one.entry): one.row for one in written}
+                done += sum(map(len, group))
+                if self.report.written > before:  # the model reads one batch while the rules read the next
+                    following.append(beside.submit(self.catalogue.committed))
+            for one in following:
+                one.result()
         self.report.rows = [rows[id(entry)] for entry in entries if id(entry) in rows]
         return self.report
 
@@ -335,7 +343,6 @@ class _Run:
                         "others are changing the same records; run the import again, it goes on from here"
                     ) from None
                 continue
-            self.catalogue.committed(self.progress)
             return prepared
         return None
 

@@ -71,10 +71,16 @@ class Titles:
         )
         duplicates = []
         for _, likeness, id in alike:
-            reason = self._reason(city, self._cities.get(id) or self._city_of(id), likeness)
+            reason = self._reason(city, self._city(id), likeness)
             if reason is not None:
                 duplicates.append(Duplicate(id, self._titles[id], round(likeness), reason))
         return duplicates[:limit]
+
+    def _city(self, id: str) -> str | None:
+        """The city of a record, asked for once."""
+        if id not in self._cities:
+            self._cities[id] = self._city_of(id)
+        return self._cities[id]
 
     def _candidates(self, found: Sequence[str]) -> list[str]:
         """Records that share one of the rarest words."""

@@ -327,7 +327,10 @@ def _with_own_context(name: str, text: str) -> str:
             return None
         raise UnreadableInput(f"{name}: {quoted(value)} is no JSON-LD context")
 
-    return json.dumps(local(parsed_json(text)))
+    said = parsed_json(text)
+    if not isinstance(said, dict | list):
+        raise UnreadableInput(f"{name}: JSON-LD is an object in braces, or a list of them, not {quoted(said)}")
+    return json.dumps(local(said))
 
 
 def _rebased(term: Node, base: str) -> Node:
