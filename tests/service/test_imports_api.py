@@ -18,7 +18,7 @@ from service.settings import Settings
 from tests.models import prepared_models
 from tests.service.conftest import running
 
-CITIES = "id,name@en,name@fr,country\nalpha-town,Alpha,Alphe,BE\nbeta-town,Beta,,NL\nbad id,Bad,,BE\n".encode()
+CITIES = b"id,name@en,name@fr,country\nalpha-town,Alpha,Alphe,BE\nbeta-town,Beta,,NL\nbad id,Bad,,BE\n"
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +122,18 @@ def test_what_cannot_be_imported_is_told_why(
 def test_a_path_in_a_name_is_only_a_name(people: dict[str, httpx.Client]) -> None:
     told = send(people["curator"], CITIES, "..\\..\\secret/../cities.csv").json()
     assert told["import"]["files"] == ["cities.csv"]
+
+
+def test_what_was_exported_comes_back_unchanged(people: dict[str, httpx.Client]) -> None:
+    curator = people["curator"]
+    path = send(curator, CITIES).headers["Location"]
+    curator.post(f"{path}/apply")
+    settled(curator, path)
+    assert people["nobody"].get("/api/export?format=csv&kind=city&state=draft").status_code == 403
+    for form in ("csv", "xlsx", "zip", "jsonl"):
+        sheet = curator.get(f"/api/export?format={form}&kind=city&state=draft")
+        assert sheet.status_code == 200, sheet.text
+        assert sheet.headers["X-Records"] == "2"
+        told = send(curator, sheet.content, f"back.{form}").json()["report"]
+        assert (told["unchanged"], told["changed"], told["refused"]) == (2, 0, 0), (form, told)
+    assert curator.get("/api/export?format=jsonl&kind=planet").status_code == 404
