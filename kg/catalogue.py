@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rdflib import DCTERMS, Graph
 
 from kg.city_facts import CityFactsReader, country_names
-from kg.errors import BadRequest, Busy, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
+from kg.errors import BadRequest, Busy, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
 from kg.exchange.exporting import export_records
 from kg.exchange.importing import Row, read_records
 from kg.fields import declaration, in_language
@@ -29,6 +29,7 @@ from kg.matching.reasons import ROLE_LIMITS
 from kg.matching.suggestions import suggest
 from kg.needs import analyse_needs, understood_json
 from kg.records import Record, check_id, from_ntriples, references, to_graph, to_ntriples
+from kg.rights import tombstone
 from kg.search.embedding import Embedder, current_model, load_embedder
 from kg.search.ranking import Filters
 from kg.search.switching import index_folder, remove_other_indexes
@@ -628,7 +629,7 @@ class Catalogue:
             return self._with_state(self._read(revision), revision)
         head = self.ledger.head(kind, id)
         if head is not None and head.state in ("withdrawn", "merged") and self._was_public(kind, id):
-            raise Gone(kind, id, head.reason, head.replaced_by)
+            raise tombstone(head)
         raise self._not_found(kind, id)
 
     def _was_public(self, kind: str, id: str) -> bool:

@@ -43,14 +43,17 @@ from kg.errors import (
 )
 from kg.fields import Kind, declaration, in_language
 from kg.history import History, told_three_way
-from kg.ledger import VISIBILITIES, Change, Head, Key, Revision, Transaction
+from kg.ledger import VISIBILITIES, Change, Head, Key, Ledger, Revision, Transaction
 from kg.records import Record, check_id, from_graph, references, to_graph, to_ntriples
-from kg.rights import GONE, OPEN, Rights, keeps, was_for_all
+from kg.rights import GONE, OPEN, Rights, keeps, tombstone, was_for_all
 from kg.validation import refusing
 from kg.vocabulary import thing_iri
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
+
+STANDING = ("newest", "newest_state", "published")
+"""What `read` adds under `record` for those who work on a record."""
 
 NOTE_LIMIT = 2_000
 """Characters of a note or reason."""
@@ -125,7 +128,7 @@ class Curation:
         record = self._catalogue._with_state(self._catalogue._read(revision), revision)
         head = self._ledger.head(kind, id)
         if head is not None and self.rights.may_see(actor, head):
-            record["record"] |= {"newest": head.number, "newest_state": head.state, "published": head.published}
+            record["record"] |= dict(zip(STANDING, (head.number, head.state, head.published), strict=True))
         return record, revision
 
     def version(self, kind: str, id: str, actor: Actor, version: str | int) -> Revision:
@@ -138,16 +141,18 @@ class Curation:
             return self._with_content(self._ledger.revision(head.number))
         if isinstance(version, int):
             found = next((one for one in self._ledger.history(kind, id) if one.number == version), None)
+            if not (insider or head.published_visibility == "public" or self._catalogue._was_public(kind, id)):
+                raise self._catalogue._not_found(kind, id)
             if found is None or not (insider or was_for_all(found)):
                 raise NotFound(f"{kind} {quoted(id)} has no revision {version}; its history lists them")
             if not insider and head.published_visibility != "public":
-                raise Gone(kind, id, head.reason, head.replaced_by)
+                raise tombstone(head)
             return self._with_content(found)
         published = self._ledger.published(kind, id)
         if published is not None and (published.visibility == "public" or insider):
             return published
         if head.state in GONE and (insider or self._catalogue._was_public(kind, id)):
-            raise Gone(kind, id, head.reason, head.replaced_by)
+            raise tombstone(head, insider=insider)
         if insider:
             raise NotFound(f"{kind} {quoted(id)} is not published yet: it is {head.state}; ask for ?version=newest")
         raise self._catalogue._not_found(kind, id)
@@ -224,7 +229,9 @@ class Curation:
         found = declaration().kind(kind)
         self.rights.require_account(actor)
         wanted = {"kind": found.name, **record}
-        wanted.setdefault("id", self._free_id(found, wanted))
+        _refuse_other_kind(found, wanted)
+        if wanted.get("id") is None:
+            wanted["id"] = self._free_id(found, wanted)
         with self._ledger.write() as transaction:
             saved = self._write(transaction, found, wanted, actor, 0, note, publish, language)
         return self._done(saved)
@@ -326,13 +333,17 @@ class Curation:
         Problems of form hide those of meaning: a record that cannot be read is not checked further.
         """
         found = declaration().kind(kind)
-        wanted = {"kind": found.name, "id": record.get("id") or f"{found.name}-to-come", **_without_said(record)}
+        wanted = {"kind": found.name, **_without_said(record)}
+        _refuse_other_kind(found, wanted)
+        wanted["id"] = wanted.get("id") or f"{found.name}-to-come"
         try:
             graph = to_graph(wanted, self._catalogue.base)
         except InvalidRecord as error:
             return list(error.problems)
         known = self._known(references(graph, self._catalogue.base), self._ledger.referenced)
-        return self._catalogue._validation.problems(
+        return self._cycle_problems(
+            found, wanted["id"], wanted, self._ledger, language
+        ) + self._catalogue._validation.problems(
             graph, found, wanted["id"], self._catalogue.base, known, language=language
         )
 
@@ -411,6 +422,7 @@ class Curation:
         head = transaction.head(kind.name, id)
         if head is None or not (self.rights.may_see(actor, head) or head.published_visibility == "public"):
             raise self._catalogue._not_found(kind.name, id)
+        self.rights.require_write(actor, kind, head)
         if head.number == expected:
             return head
         message = (
@@ -451,13 +463,17 @@ class Curation:
 
     def _free_id(self, kind: Kind, record: Mapping[str, Any]) -> str:
         """An identifier made of the record's city and title that no record has yet."""
-        title = _title({**record, "id": ""})
-        place = record.get("city") if kind.name == "practice" else None
+        texts = {key: value for key, value in record.items() if _is_text(value)}
+        title = _title({**texts, "kind": kind.name, "id": ""})
+        city = record.get("city") if kind.name == "practice" else None
+        place = slugify(city.rpartition("/")[2], max_length=60) if isinstance(city, str) else ""
         stem = slugify(title, max_length=80, word_boundary=True) or kind.name
-        first = f"{place.rpartition('/')[2]}--{stem}" if isinstance(place, str) and place else stem
-        first = check_id(kind.name, first[:110].rstrip("-"))
+        first = check_id(kind.name, (f"{place}--{stem}" if place else stem)[:110].rstrip("-"))
         numbered = (f"{first}-{number}" for number in range(2, 1_000))
-        return next(id for id in (first, *numbered) if self._ledger.head(kind.name, id) is None)
+        free = next((id for id in (first, *numbered) if self._ledger.head(kind.name, id) is None), None)
+        if free is None:
+            raise DuplicateRecord(f"a thousand records are called like {quoted(first)}: give this one another title")
+        return free
 
     def _known(self, keys: Iterable[Key], look_up: Callable[[Iterable[Key]], Mapping[Key, Head]]) -> dict[Key, Any]:
         keys = set(keys)
@@ -477,7 +493,7 @@ class Curation:
         return said
 
     def _cycle_problems(
-        self, kind: Kind, id: str, record: Mapping[str, Any], transaction: Transaction, language: str
+        self, kind: Kind, id: str, record: Mapping[str, Any], reader: Ledger | Transaction, language: str
     ) -> list[Problem]:
         """A theme must not lie below itself."""
         field = next((one for one in kind.fields if one.path == SKOS.broader and one.ref_kind == kind.name), None)
@@ -493,9 +509,9 @@ class Curation:
                 }
                 message = in_language(said, language).format(trail=" → ".join(trail[:12]))
                 return [Problem(field.key, message, value=str(record.get(field.key)))]
-            head = transaction.head(kind.name, trail[-1])
+            head = reader.head(kind.name, trail[-1])
             number = None if head is None else head.published or head.number
-            revision = None if number is None else transaction.revision(number)
+            revision = None if number is None else reader.revision(number)
             above = None if revision is None or not revision.payload else self._catalogue._read(revision).get(field.key)
         return []
 
@@ -602,9 +618,10 @@ class Curation:
             saved = self._write(
                 transaction, found, merged, actor, kept.number, said, False, language, state=kept.state, reviewed=True
             )
-            self._redirect_references(transaction, found, id, into, actor, skip={into})
+            self._redirect_references(transaction, found, id, into, actor, skip={(found.name, into)})
             self._end(transaction, head, "merged", actor, said, into)
-        return self._done(saved), decisions
+        self._catalogue.committed()  # also where the record that stays said all of it already
+        return saved, decisions
 
     def undo(
         self,
@@ -620,8 +637,10 @@ class Curation:
     ) -> Saved:
         """Take back what one revision did, by a new revision; what came after it stays.
 
-        A step without another wording (submitted, returned, withdrawn) is taken back as a step, if it is the newest
-        one. A change of wording becomes a draft with the change reversed, or is published where asked and allowed.
+        A step without another wording (submitted, returned, published, withdrawn) is taken back as a step, if it is
+        the newest one: readers see what they saw before, which after a first publication is nothing, and a draft stands
+        where it stood. A change of wording becomes a draft with the change reversed, or is published where asked and
+        allowed.
 
         Raises NotFound for a revision the record does not have, StaleRecord with the differences where later
         changes touch the same fields, BadRequest for its first revision: withdraw it instead.
@@ -640,9 +659,12 @@ class Curation:
             before = history[done.parent]
             said = note or f"revision {number} taken back"
             if before.payload == done.payload and before.visibility == done.visibility:
-                saved = self._step_back(transaction, found, head, done, before, actor, said, language)
+                earlier = _published_at(history.values(), before.number)
+                saved = self._step_back(transaction, found, head, done, before, earlier, actor, said, language)
             else:
                 record = self._reversed(done, before, history[head.number], language)
+                if done.visibility == head.visibility != before.visibility:
+                    record["record"] = {**record.get("record", {}), "visibility": before.visibility}
                 saved = self._write(transaction, found, record, actor, expected, said, publish, language)
         return self._done(saved)
 
@@ -653,20 +675,36 @@ class Curation:
         head: Head,
         done: Revision,
         before: Revision,
+        earlier: Revision | None,
         actor: Actor,
         note: str,
         language: str,
     ) -> Saved:
-        """The newest step, which changed no word, undone: the record stands where it stood before."""
+        """The newest step, which changed no word, undone: the record stands where it stood before.
+
+        `earlier` is what readers saw before that step.
+        """
         if done.number != head.number:
             raise WrongState(
                 f"revision {done.number} changed no word and is not the newest: take the steps back in order"
             )
-        self.rights.require_keeper(actor, kind, "undo") if before.state == "published" or done.state in GONE else None
-        record = self._catalogue._read(self._with_content(before))
-        return self._write(
-            transaction, kind, record, actor, head.number, note, False, language, state=before.state, reviewed=True
-        )
+        if {before.state, done.state} & {"published", *GONE}:
+            self.rights.require_keeper(actor, kind, "undo")
+        if head.published is not None and earlier is None:  # readers saw nothing before: so it is withdrawn again
+            _refuse_kept(kind)
+            self._redirect_references(transaction, kind, head.id, None, actor)
+            if before.state not in GONE:
+                self._end(transaction, head, "withdrawn", actor, note, None)
+        if before.state in GONE:
+            return self._end(transaction, head, before.state, actor, before.reason or note, before.replaced_by)
+        again = [earlier] if earlier is not None and done.state in ("published", *GONE) else []
+        for one in dict.fromkeys([*again, before]):
+            record = self._catalogue._read(self._with_content(one))
+            record["record"] = {**record.get("record", {}), "visibility": one.visibility}
+            saved = self._write(
+                transaction, kind, record, actor, None, note, False, language, state=one.state, reviewed=True
+            )
+        return saved
 
     def _reversed(self, done: Revision, before: Revision, newest: Revision, language: str) -> Record:
         """The newest wording without what one revision changed."""
@@ -744,23 +782,26 @@ class Curation:
         id: str,
         to: str | None,
         actor: Actor,
-        skip: Iterable[str] = (),
+        skip: Iterable[Key] = (),
     ) -> None:
         """Let every record that refers to one refer to another, in the state it is in; refuse where there is none."""
-        referring = [
-            key for key in self._referring(transaction, kind.name, id) if key != (kind.name, id) and key[1] not in skip
-        ]
+        left = {(kind.name, id), *skip}
+        referring = [key for key in self._referring(transaction, kind.name, id) if key not in left]
         if referring and to is None:
             raise StillReferenced(kind.name, id, referring)
         for key in referring:
             head = transaction.head(*key)
             assert head is not None
             assert to is not None
+            self.rights.require_redirect(actor, head)
             numbers = dict.fromkeys(n for n in (head.published, head.number) if n is not None)
             for number in numbers:  # the published version first: a draft beside it stays the newest
                 revision = transaction.revision(number)
                 record = replace_reference(self._catalogue._read(self._with_content(revision)), kind.name, id, to)
-                payload = to_ntriples(to_graph(record, self._catalogue.base))
+                graph = to_graph(record, self._catalogue.base)
+                if key == (kind.name, to):  # nothing is a part or a successor of itself
+                    graph.remove((None, None, thing_iri(self._catalogue.base, *key)))
+                payload = to_ntriples(graph)
                 if payload == revision.payload:
                     continue
                 transaction.append(
@@ -793,6 +834,15 @@ def _require_state(head: Head, states: Sequence[str], what: str) -> None:
         )
 
 
+def _published_at(history: Iterable[Revision], number: int) -> Revision | None:
+    """The revision that readers saw when `number` was the newest one."""
+    seen = None
+    for one in history:
+        if one.number <= number and one.state in ("published", *GONE):
+            seen = one if one.state == "published" else None
+    return seen
+
+
 def _refuse_kept(kind: Kind) -> None:
     """Kinds whose records others build on for good are deprecated, never taken away."""
     if "deprecated" in kind.by_key:
@@ -807,8 +857,23 @@ def _refuse_long(name: str, text: str, limit: int) -> None:
 
 
 def _without_said(record: Mapping[str, Any]) -> Record:
-    """A record without what only the service says of it."""
-    return {key: value for key, value in record.items() if key != "iri"}
+    """A record without what only the service says of it, so that what was read can be sent back."""
+    said = {key: value for key, value in record.items() if key != "iri"}
+    if isinstance(about := said.get("record"), Mapping):
+        said["record"] = {key: value for key, value in about.items() if key not in STANDING}
+    return said
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value has wordings by language; others are refused later, all at once."""
+    return isinstance(value, Mapping) and all(isinstance(one, str) for pair in value.items() for one in pair)
+
+
+def _refuse_other_kind(kind: Kind, record: Mapping[str, Any]) -> None:
+    if record["kind"] != kind.name:
+        raise BadRequest(
+            f"kind: the record is a {quoted(record['kind'])}, the address that of a {kind.name}: one of them"
+        )
 
 
 def _title(record: Mapping[str, Any]) -> str:

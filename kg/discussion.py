@@ -15,7 +15,7 @@ from kg.errors import BadRequest, NotAllowed, NotFound, quoted
 from kg.fields import declaration
 from kg.ledger import Beside, Head, Key, Ledger
 from kg.records import check_id
-from kg.rights import OPEN, Rights, keeps, name_of
+from kg.rights import OPEN, Rights, keeps, name_of, require_scope
 
 COMMENT_LIMIT = 5_000
 """Characters of a comment."""
@@ -109,14 +109,15 @@ class Discussion:
         Raises BadRequest for an empty or overlong text or a field the kind does not have, NotFound, NotAllowed.
         """
         self._rights.require_account(actor)
+        require_scope(actor, "write")
         head = self._for_comments(kind, id, actor)
         if not text.strip():
             raise BadRequest("text: a comment has words")
         if len(text) > COMMENT_LIMIT:
             raise BadRequest(f"text: has {len(text)} characters, {COMMENT_LIMIT} at most")
-        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            raise BadRequest("text: has a character that cannot be stored (NUL or half of a pair); remove it")
+        _refuse_unstorable("text", text)
         if field is not None:
+            _refuse_unstorable("field", field)
             first = field.partition(".")[0].partition("@")[0]
             keys = declaration().kind(head.kind).by_key
             if first not in keys or len(field) > 200:
@@ -146,6 +147,7 @@ class Discussion:
 
     def resolve(self, kind: str, id: str, number: int, actor: Actor) -> Comment:
         """Mark a comment as dealt with; its author and the record's keepers may. Doing it twice changes nothing."""
+        require_scope(actor, "write")
         comment = next((one for one in self.comments(kind, id, actor) if one.number == number), None)
         if comment is None:
             raise NotFound(f"there is no comment {number} on {kind} {quoted(id)}")
@@ -173,6 +175,8 @@ class Discussion:
         self._rights.require_keeper(actor, declaration().kind(head.kind), "assign")
         if len(accounts) > 20 or any(not isinstance(one, str) or not 1 <= len(one) <= 60 for one in accounts):
             raise BadRequest("accounts: a list of at most 20 account names")
+        for one in accounts:
+            _refuse_unstorable("accounts", one)
         with self._beside.writing() as connection:
             connection.execute(
                 delete(_assignments).where(_assignments.c.kind == head.kind, _assignments.c.id == head.id)
@@ -258,6 +262,11 @@ def _waits_for(one: Waiting, actor: Actor) -> bool:
 def _comment_of(row: Mapping[Any, Any]) -> Comment:
     times = {name: None if row[name] is None else datetime.fromisoformat(row[name]) for name in ("time", "resolved")}
     return Comment(**{**row, **times})
+
+
+def _refuse_unstorable(name: str, text: str) -> None:
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadRequest(f"{name}: has a character that cannot be stored (NUL or half of a pair); remove it")
 
 
 def _now() -> str:

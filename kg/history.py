@@ -39,7 +39,7 @@ class History:
         self,
         ledger: Ledger,
         rights: Rights,
-        version: Callable[[str, str, Actor, int], Revision],
+        version: Callable[[str, str, Actor, str | int], Revision],
         read: Callable[[Revision], Record],
     ) -> None:
         self._ledger, self._rights, self._version, self._read = ledger, rights, version, read
@@ -96,6 +96,8 @@ class History:
         """For each field of the newest version an actor may see: the revision that last changed it."""
         entries = {entry.number: entry for entry in self.entries(kind, id, actor)}
         kind = declaration().kind(kind).name
+        if not self._rights.may_see(actor, self._visible_or_gone(kind, id, actor)):
+            self._version(kind, id, actor, "published")  # what is no longer public is not told of
         versions = [
             (one.number, self._read(one))
             for one in self._ledger.history(kind, id)

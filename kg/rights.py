@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kg.accounts import Actor
-from kg.errors import KgError, NotAllowed, NotAuthenticated, quoted
+from kg.errors import Gone, KgError, NotAllowed, NotAuthenticated, quoted
 from kg.fields import Kind, declaration
 from kg.ledger import Head, Ledger, Revision
 
@@ -44,21 +44,25 @@ class Rights:
         return head
 
     def owner(self, kind: str, id: str, history: Sequence[Revision] | None = None) -> str | None:
-        """The account that began the open draft of a record; None where there is none."""
+        """The account that began the open draft of a record; None where there is none.
+
+        A link that is rewritten in the published version and in the draft beside it leaves the draft with its author.
+        """
+        rows = list(history if history is not None else self._ledger.history(kind, id))
         begun = None
-        for one in history if history is not None else self._ledger.history(kind, id):
-            if one.state not in OPEN:
+        for one, after in zip(rows, [*rows[1:], None], strict=True):
+            if one.state in OPEN:
+                begun = begun or name_of(one.author)
+            elif after is None or not _one_step(one, after):
                 begun = None
-            elif begun is None:
-                begun = name_of(one.author)
         return begun
 
     def last_writer(self, kind: str, id: str) -> str:
-        """The account whose wording is the newest."""
+        """The account whose wording is the newest; who shall see it is part of that."""
         writer, before = "", None
         for one in self._ledger.history(kind, id):
-            if one.payload_digest != before:
-                writer, before = name_of(one.author), one.payload_digest
+            if (one.payload_digest, one.visibility) != before:
+                writer, before = name_of(one.author), (one.payload_digest, one.visibility)
         return writer
 
     @staticmethod
@@ -83,11 +87,18 @@ class Rights:
         self.require_account(actor)
         if not keeps(actor, kind.name):
             raise NotAllowed(f"a {actor.role} may not {what} a {kind.name}: ask a {kind.keeper}")
+        require_scope(actor, "publish")
+
+    def require_redirect(self, actor: Actor, head: Head) -> None:
+        """Whether an actor may let a record refer to another one than before, in the state it is in."""
+        own = head.published is None and head.state in OPEN and self.owner(head.kind, head.id) == actor.name
+        if not (own or keeps(actor, head.kind)):
+            keeper = declaration().kind(head.kind).keeper
+            raise NotAllowed(f"{head.kind} {quoted(head.id)} refers to it and would change too: ask a {keeper}")
 
     def require_publish(self, actor: Actor, kind: Kind, writer: str | None) -> None:
         """Whether an actor may publish a wording by `writer` (None: seen by two people already)."""
         self.require_keeper(actor, kind, "publish")
-        require_scope(actor, "publish")
         if self.second_person and writer == actor.name:
             raise NotAllowed(
                 "a second person publishes: save this as a draft, submit it, and ask another curator "
@@ -112,10 +123,23 @@ def keeps(actor: Actor, kind: str) -> bool:
     return actor.role == "manager" and declaration().kind(kind).keeper == "manager"
 
 
+def _one_step(one: Revision, after: Revision) -> bool:
+    """Whether two rows of a record rewrote a link at once: in the published version, and in the draft beside it."""
+    together = (after.number, after.author, after.note) == (one.number + 1, one.author, one.note)
+    return together and bool(one.note) and one.state == "published" and after.state in OPEN
+
+
 def require_scope(actor: Actor, scope: str) -> None:
     """Refuse an actor whose role or token is not meant for this sort of thing."""
     if not actor.may(scope):
         raise NotAllowed(f"this token may not {scope}; it may {', '.join(sorted(actor.allowed)) or 'nothing'}")
+
+
+def tombstone(head: Head, *, insider: bool = False) -> Gone:
+    """The error for a record that readers no longer see; why it went is theirs to know where it was public then."""
+    if insider or head.visibility == "public":
+        return Gone(head.kind, head.id, head.reason, head.replaced_by)
+    return Gone(head.kind, head.id, "it is no longer for everybody")
 
 
 def was_for_all(revision: Revision) -> bool:

@@ -11,6 +11,7 @@ from kg.errors import Gone, NotFound, quoted
 from kg.exchange.dumps import REST, Dumps
 from kg.fields import Kind, declaration
 from kg.ledger import Revision
+from kg.rights import tombstone
 from kg.validation import nearest
 from kg.views import is_shown
 from service.api.records import checked_id
@@ -85,7 +86,7 @@ def shown_revision(catalogue: Catalogue, kind: str, id: str) -> Revision:
     head = ledger.head(kind, id)
     was_shown = any(one.state == "published" and one.visibility == "public" for one in ledger.history(kind, id))
     if was_shown and head is not None and head.state in ("withdrawn", "merged"):
-        raise Gone(kind, id, head.reason, head.replaced_by)
+        raise tombstone(head)
     near = nearest(id, [one.id for one in ledger.list(kind, limit=NEAR_AMONG, visibility="public", published=True)])
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     raise NotFound(f"there is no {kind} {quoted(id)} on record{hint}")
