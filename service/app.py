@@ -35,7 +35,7 @@ from service.api import (
     sparql,
     suggestions,
 )
-from service.api.describing import problems_of, record_schemas
+from service.api.describing import problems_of, problems_of_input, record_schemas
 from service.api.models import Problem
 from service.login import Provider
 from service.middleware import BodyLimit, HeadAsGet, SecurityHeaders
@@ -180,14 +180,18 @@ def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
 def _one_error_form(document: dict[str, Any]) -> None:
     """Take out the framework's own description of validation errors: ours are problem documents.
 
-    What is left empty by that is a route without a parameter that could be wrong.
+    Every route with a parameter or a body that could be wrong says so, whatever else it says of itself.
     """
     for operations in document["paths"].values():
         for operation in operations.values():
-            unusable = operation["responses"].get("422", {}).get("content", {})
-            if "application/json" in unusable:
-                del unusable["application/json"]
+            responses = operation["responses"]
+            is_validated = "422" in responses
+            unusable = responses.get("422", {}).get("content", {})
+            unusable.pop("application/json", None)
             if not unusable:
-                operation["responses"].pop("422", None)
+                responses.pop("422", None)
+            for status, described in problems_of_input(operation).items():
+                if status != 422 or is_validated:
+                    responses.setdefault(str(status), described)
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)

@@ -77,6 +77,7 @@ NOT_READY = Row("not-ready", 503, "The service is not ready", retry_after_second
 OWN_MISTAKE = Row("internal-error", 500, "The service made a mistake")
 
 PROTOCOL_ROWS: Mapping[int, tuple[Row, str]] = {
+    400: (UNREADABLE, "the body is not what its Content-Type says: {detail}"),
     404: (
         Row("no-such-address", 404, "There is nothing here"),
         "there is nothing at {path}; /docs lists the addresses",
@@ -212,12 +213,16 @@ async def _of_protocol(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Every method that the address answers: the router itself names only those of the first route that fits."""
-    methods = {"GET", "HEAD"}
-    for path, operations in request.app.openapi()["paths"].items():
-        if compile_path(path)[0].match(request.url.path):
-            methods |= {method.upper() for method in operations}
-    return ", ".join(sorted(methods))
+    """Every method that the address answers: the router itself names only those of the first route that fits.
+
+    As OpenAPI says, the description with the most fixed parts counts: "/api/practices/check" is no record's address.
+    Pages and what else is not described answer GET alone.
+    """
+    described = request.app.openapi()["paths"]
+    fitting = [path for path in described if compile_path(path)[0].match(request.url.path)]
+    nearest = min(fitting, key=lambda path: path.count("{"), default=None)
+    methods = {method.upper() for method in described[nearest]} if nearest is not None else {"GET"}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _plain_row(status: int) -> Row:

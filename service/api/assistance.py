@@ -12,19 +12,32 @@ from kg import errors
 from kg.accounts import Actor
 from kg.claims import VERDICTS, FlagAnswers, contradictions, with_answers
 from kg.errors import NotAllowed, NotFound, quoted
-from kg.fields import declaration
 from kg.records import Record
 from kg.rights import keeps
 from kg.sources import SourceLooks
 from kg.worklists import NAMES
 from service.access import needs
-from service.api.bodies import JSON, body_schema, json_in, media_type_of, raw_body
+from service.api.answers import (
+    ClaimFlag,
+    ClaimFlags,
+    HintsFound,
+    LooksAtSources,
+    RecordQuality,
+    WorklistNames,
+    WorklistPage,
+)
+from service.api.bodies import JSON, json_in, media_type_of, raw_body
 from service.api.curation import Insider, KindPath, Language, Writer, kind_of
-from service.api.describing import COMPUTING, problems_of
+from service.api.describing import COMPUTING, OTHER_FORM, problems_of
 from service.api.records import Cursor, RecordId, checked_id
 from service.negotiation import answers_as, in_language
 
 router = APIRouter(tags=["curation"], dependencies=[Depends(answers_as(JSON))])
+
+UNFINISHED = {
+    "type": "object",
+    "description": "The practice as far as it is written; what is no value yet is passed over.",
+}
 
 KNOWN = (errors.NotAuthenticated, errors.NotAllowed, errors.NotFound, errors.Gone)
 Reviewer = Annotated[Actor, Depends(needs("publish"))]
@@ -47,9 +60,13 @@ def _unkept(answer: Response) -> Response:
 @router.post(
     "/api/practices/hints",
     summary="Hints while a practice is written",
-    openapi_extra=body_schema(declaration().kind("practice"), JSON),
+    openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": UNFINISHED}}}},
     responses={
-        200: {"description": "Likely duplicates, themes, cities and missing fields, each with its reason."},
+        200: {
+            "model": HintsFound,
+            "description": "Likely duplicates, themes, cities and missing fields, each with its reason.",
+        },
+        **OTHER_FORM,
         **problems_of(
             *(errors.NotAuthenticated, errors.NotAllowed, errors.InvalidRecord, errors.UnreadableInput),
             *(errors.TooLarge, *COMPUTING),
@@ -75,7 +92,7 @@ def hints(
 @router.get(
     "/api/{kind}/{id}/quality",
     summary="How good a record is",
-    responses={200: {"description": "Figures with their reasons."}, **problems_of(*KNOWN)},
+    responses={200: {"model": RecordQuality, "description": "Figures with their reasons."}, **problems_of(*KNOWN)},
 )
 def quality(request: Request, kind: KindPath, id: RecordId, who: Insider, language: Language) -> Response:
     """Completeness, evidence, sources, and how long ago it was last verified, of the newest version."""
@@ -88,7 +105,7 @@ def quality(request: Request, kind: KindPath, id: RecordId, who: Insider, langua
     "/api/{kind}/{id}/quality/sources",
     summary="Look up the sources of a record",
     responses={
-        200: {"description": "What each address answered."},
+        200: {"model": LooksAtSources, "description": "What each address answered."},
         **problems_of(*KNOWN, errors.BadRequest, errors.Busy),
     },
 )
@@ -105,7 +122,7 @@ def look_up_sources(request: Request, kind: KindPath, id: RecordId, who: Reviewe
 @router.get(
     "/api/{kind}/{id}/flags",
     summary="Claims of a record that contradict each other",
-    responses={200: {"description": "Flags, the answered ones too."}, **problems_of(*KNOWN)},
+    responses={200: {"model": ClaimFlags, "description": "Flags, the answered ones too."}, **problems_of(*KNOWN)},
 )
 def flags(request: Request, kind: KindPath, id: RecordId, who: Insider, language: Language) -> Response:
     """Both sides of each with their sources, and what a curator answered. An answer lapses when a value changes."""
@@ -117,7 +134,7 @@ def flags(request: Request, kind: KindPath, id: RecordId, who: Insider, language
     "/api/{kind}/{id}/flags/{key}/answer",
     summary="Answer a contradiction",
     responses={
-        200: {"description": "The flag with its answer."},
+        200: {"model": ClaimFlag, "description": "The flag with its answer."},
         **problems_of(*KNOWN, errors.BadRequest, errors.Busy),
     },
 )
@@ -146,7 +163,10 @@ def answer_flag(
 @router.get(
     "/api/worklists",
     summary="The work lists there are",
-    responses={200: {"description": "Their names."}, **problems_of(errors.NotAuthenticated, errors.NotAllowed)},
+    responses={
+        200: {"model": WorklistNames, "description": "Their names."},
+        **problems_of(errors.NotAuthenticated, errors.NotAllowed),
+    },
 )
 def worklists(who: Insider) -> Response:
     """What curators may mend next; each is asked for by its name."""
@@ -157,7 +177,7 @@ def worklists(who: Insider) -> Response:
     "/api/worklists/{name}",
     summary="One work list",
     responses={
-        200: {"description": "One page of records with the reason why each is listed."},
+        200: {"model": WorklistPage, "description": "One page of records with the reason why each is listed."},
         **problems_of(*KNOWN, *COMPUTING),
     },
 )

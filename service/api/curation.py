@@ -26,6 +26,18 @@ from kg.ledger import Revision
 from kg.records import from_ntriples, graph_from_ntriples, to_json_ld
 from kg.vocabulary import record_iri, thing_iri
 from service.access import actor, needs
+from service.api.answers import (
+    AskedReviewers,
+    Blame,
+    Checked,
+    Comments,
+    CommentSaid,
+    MergedRecord,
+    RevisionDifference,
+    Revisions,
+    SavedRecord,
+    WaitingRecords,
+)
 from service.api.bodies import (
     JSON,
     MERGE_PATCH,
@@ -40,7 +52,7 @@ from service.api.bodies import (
     raw_body,
     record_in,
 )
-from service.api.describing import problems_of
+from service.api.describing import OTHER_FORM, problems_of
 from service.api.records import Cursor, RecordId, checked_id
 from service.negotiation import answer_language, answers_as, in_language
 from service.representations import GRAPHS, JSON_LD, Format, cache_headers, chosen, serialised, site_of
@@ -68,44 +80,10 @@ WRITING = (
 CHANGING = (*WRITING, errors.StaleRecord, errors.PreconditionMissing, errors.WrongState)
 
 
-class Answered(BaseModel):
-    """What this service answers: no more keys than described."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class Asked(BaseModel):
     """What a client sends: unknown keys are refused by name."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Fault(Answered):
-    field: str
-    message: str
-    severity: str
-    value: str | None = None
-
-
-class SavedRecord(Answered):
-    """What a change wrote; `missing` has every rule that publication would still break."""
-
-    kind: str
-    id: str
-    iri: str
-    revision: int = Field(description="To be named in the next If-Match.")
-    state: str
-    visibility: str
-    changed: bool = Field(description="False where the record said the same already and nothing was written.")
-    missing: list[Fault]
-
-
-class Checked(Answered):
-    """What a record still breaks, and what could be done with it as it is."""
-
-    problems: list[Fault]
-    can_be_saved: bool
-    can_be_published: bool
 
 
 class StepNote(Asked):
@@ -142,6 +120,7 @@ def routes(declared: Declaration) -> APIRouter:
         _add_check(of_kinds, kind)
         _add_replace(of_kinds, kind)
         _add_patch(of_kinds, kind)
+        _add_withdraw(of_kinds, kind)
     router.include_router(of_kinds, dependencies=in_json)
     router.include_router(_common, dependencies=in_json)
     router.include_router(_versions)
@@ -173,7 +152,7 @@ def _add_create(router: APIRouter, kind: Kind) -> None:
         "from its title.",
         response_class=JSONResponse,
         openapi_extra=body_schema(kind, JSON, *RDF_TYPES),
-        responses={201: {"model": SavedRecord}, **problems_of(*WRITING, errors.DuplicateRecord)},
+        responses={201: {"model": SavedRecord}, **OTHER_FORM, **problems_of(*WRITING, errors.DuplicateRecord)},
         status_code=201,
     )
 
@@ -201,7 +180,7 @@ def _add_check(router: APIRouter, kind: Kind) -> None:
         description="Every problem at once, the gravest first: violations refuse any save, warnings refuse publication.",
         response_class=JSONResponse,
         openapi_extra=body_schema(kind, JSON, *RDF_TYPES),
-        responses={200: {"model": Checked}, **problems_of(*WRITING)},
+        responses={200: {"model": Checked}, **OTHER_FORM, **problems_of(*WRITING)},
     )
 
 
@@ -246,6 +225,7 @@ def _add_replace(router: APIRouter, kind: Kind) -> None:
         responses={
             200: {"model": SavedRecord},
             201: {"model": SavedRecord},
+            **OTHER_FORM,
             **problems_of(*CHANGING, errors.DuplicateRecord),
         },
     )
@@ -281,38 +261,40 @@ def _add_patch(router: APIRouter, kind: Kind) -> None:
         description="JSON Merge Patch (RFC 7396) by field; texts by language, inner nodes by their `id` (docs/http.md).",
         response_class=JSONResponse,
         openapi_extra={"requestBody": {"required": True, "content": {MERGE_PATCH: schema, JSON: schema}}},
-        responses={200: {"model": SavedRecord}, **problems_of(*CHANGING)},
+        responses={200: {"model": SavedRecord}, **OTHER_FORM, **problems_of(*CHANGING)},
+    )
+
+
+def _add_withdraw(router: APIRouter, kind: Kind) -> None:
+    def withdraw_record(
+        request: Request,
+        id: RecordId,
+        who: Writer,
+        reason: Annotated[str, Query(max_length=2000, description="Readers of the address will see it.")] = "",
+        replaced_by: Annotated[str | None, Query(max_length=120, description="Record that took its place.")] = None,
+        if_match: IfMatch = None,
+    ) -> Response:
+        expected = expected_revision(if_match)
+        checked_id(kind.name, id)
+        desk = request.app.state.catalogue.curation
+        saved = desk.withdraw(kind.name, id, who, expected=expected, reason=reason, replaced_by=replaced_by)
+        return _saved(request, saved)
+
+    router.add_api_route(
+        f"/api/{kind.path}/{{id}}",
+        withdraw_record,
+        methods=["DELETE"],
+        tags=[kind.path],
+        name=f"withdraw_{kind.name}",
+        summary=f"Withdraw a {kind.name}",
+        description="Takes a record out of sight; a tombstone with the reason stays at its address. Refused with the list "
+        "while other records refer to it, unless `replaced_by` names the one they shall refer to.",
+        response_class=JSONResponse,
+        responses={200: {"model": SavedRecord}, **problems_of(*CHANGING, errors.StillReferenced)},
     )
 
 
 _common = APIRouter(tags=["curation"])
-
-
-@_common.delete(
-    "/api/{kind}/{id}",
-    summary="Withdraw a record",
-    response_class=JSONResponse,
-    responses={200: {"model": SavedRecord}, **problems_of(*CHANGING, errors.StillReferenced)},
-)
-def withdraw(
-    request: Request,
-    kind: KindPath,
-    id: RecordId,
-    who: Writer,
-    reason: Annotated[str, Query(max_length=2000, description="Readers of the address will see it.")] = "",
-    replaced_by: Annotated[str | None, Query(max_length=120, description="Record that took its place.")] = None,
-    if_match: IfMatch = None,
-) -> Response:
-    """Take a record out of sight; a tombstone with the reason stays at its address.
-
-    Refused with the list while other records refer to it, unless `replaced_by` names the one they shall refer to.
-    """
-    desk, name = request.app.state.catalogue.curation, kind_of(kind).name
-    expected = expected_revision(if_match)
-    return _saved(
-        request,
-        desk.withdraw(name, checked_id(name, id), who, expected=expected, reason=reason, replaced_by=replaced_by),
-    )
 
 
 def _step(path: str, summary: str, description: str, take: Callable[..., Saved], scope: str) -> None:
@@ -377,7 +359,10 @@ _step(
     "/api/{kind}/{id}/merge",
     summary="Merge a record into another",
     response_class=JSONResponse,
-    responses={200: {"description": "The record that stays, and the decisions taken."}, **problems_of(*CHANGING)},
+    responses={
+        200: {"model": MergedRecord, "description": "The record that stays, and the decisions taken."},
+        **problems_of(*CHANGING),
+    },
 )
 def merge(
     request: Request,
@@ -445,7 +430,7 @@ def undo(
     summary="Revisions of a record",
     response_class=JSONResponse,
     responses={
-        200: {"description": "Revisions, the newest first."},
+        200: {"model": Revisions, "description": "Revisions, the newest first."},
         **problems_of(errors.NotFound, errors.NotAuthenticated),
     },
 )
@@ -463,7 +448,14 @@ _versions = APIRouter(tags=["curation"])
     "/api/{kind}/{id}/history/{number}",
     summary="One version of a record",
     responses={
-        200: {"description": "The record as it read then, as JSON or RDF."},
+        200: {
+            "description": "The record as it read then, as JSON or RDF.",
+            "content": {
+                JSON: {"schema": {"type": "object"}},
+                **{form.media_type: {"schema": {"type": "string"}} for form in GRAPHS},
+                JSON_LD.media_type: {"schema": {"type": "object"}},
+            },
+        },
         **problems_of(errors.NotFound, errors.Gone, errors.NotAuthenticated),
     },
 )
@@ -499,7 +491,11 @@ def _as_rdf(revision: Revision, format: Format, request: Request) -> bytes:
     "/api/{kind}/{id}/difference",
     summary="What changed between two revisions",
     responses={
-        200: {"description": "Field by field, or as an RDF Patch.", "content": {JSON: {}, RDF_PATCH: {}}},
+        200: {
+            "model": RevisionDifference,
+            "description": "Field by field, or as an RDF Patch.",
+            "content": {RDF_PATCH: {"schema": {"type": "string"}}},
+        },
         **problems_of(errors.NotFound, errors.Gone, errors.NotAuthenticated, errors.BadRequest),
     },
 )
@@ -534,7 +530,7 @@ def difference(
     summary="Which revision each field comes from",
     response_class=JSONResponse,
     responses={
-        200: {"description": "By field, the revision that last changed it."},
+        200: {"model": Blame, "description": "By field, the revision that last changed it."},
         **problems_of(errors.NotFound, errors.NotAuthenticated),
     },
 )
@@ -553,7 +549,7 @@ def blame(request: Request, kind: KindPath, id: RecordId, who: Anyone) -> Respon
     summary="What waits for whom",
     response_class=JSONResponse,
     responses={
-        200: {"description": "Records that are not finished."},
+        200: {"model": WaitingRecords, "description": "Records that are not finished."},
         **problems_of(errors.NotAuthenticated, errors.NotAllowed, errors.BadRequest, errors.NotFound),
     },
 )
@@ -576,7 +572,7 @@ TALKING = (errors.NotAuthenticated, errors.NotAllowed, errors.NotFound, errors.B
     "/api/{kind}/{id}/comments",
     summary="Comments on a record",
     response_class=JSONResponse,
-    responses={200: {"description": "Comments, the oldest first."}, **problems_of(*TALKING)},
+    responses={200: {"model": Comments, "description": "Comments, the oldest first."}, **problems_of(*TALKING)},
 )
 def comments(
     request: Request,
@@ -596,7 +592,7 @@ def comments(
     "/api/{kind}/{id}/comments",
     summary="Comment on a record",
     response_class=JSONResponse,
-    responses={201: {"description": "The comment."}, **problems_of(*TALKING, errors.Busy)},
+    responses={201: {"model": CommentSaid, "description": "The comment."}, **problems_of(*TALKING, errors.Busy)},
     status_code=201,
 )
 def comment(request: Request, kind: KindPath, id: RecordId, asked: NewComment, who: Writer) -> Response:
@@ -611,7 +607,7 @@ def comment(request: Request, kind: KindPath, id: RecordId, asked: NewComment, w
     "/api/{kind}/{id}/comments/{number}/resolve",
     summary="Mark a comment as dealt with",
     response_class=JSONResponse,
-    responses={200: {"description": "The comment."}, **problems_of(*TALKING, errors.Busy)},
+    responses={200: {"model": CommentSaid, "description": "The comment."}, **problems_of(*TALKING, errors.Busy)},
 )
 def resolve(
     request: Request, kind: KindPath, id: RecordId, number: Annotated[int, Path(ge=1, le=2**31 - 1)], who: Writer
@@ -626,7 +622,10 @@ def resolve(
     "/api/{kind}/{id}/reviewers",
     summary="Ask accounts to review a record",
     response_class=JSONResponse,
-    responses={200: {"description": "Who is asked now."}, **problems_of(*TALKING, errors.Busy)},
+    responses={
+        200: {"model": AskedReviewers, "description": "Who is asked now."},
+        **problems_of(*TALKING, errors.Busy),
+    },
 )
 def assign(request: Request, kind: KindPath, id: RecordId, asked: Reviewers, who: Publisher) -> Response:
     """In place of those asked before; an empty list takes the request back."""

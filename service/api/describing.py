@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kg import errors
@@ -29,6 +30,29 @@ def problems_of_rows(*rows: Row) -> dict[int | str, dict[str, Any]]:
     return described
 
 
+def problems_of_input(operation: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """What an operation answers to input of the wrong form: 422 where a parameter can be wrong, 400 and 413 with a body.
+
+    >>> sorted(problems_of_input({"parameters": [{"schema": {"type": "integer"}}]}))
+    [406, 422, 500]
+    """
+    met: list[type[KgError]] = []
+    if "requestBody" in operation:
+        met += [errors.UnreadableInput, errors.TooLarge, errors.BadRequest]
+    if any(_can_be_wrong(one["schema"]) for one in operation.get("parameters", ())):
+        met.append(errors.BadRequest)
+    return problems_of(*met) if met else {}
+
+
+def _can_be_wrong(schema: Mapping[str, Any]) -> bool:
+    """Whether some text that a client can send does not fit."""
+    said = {key for key in schema if key not in ("title", "description", "default", "examples", "anyOf")}
+    parts = schema.get("anyOf", ())
+    return (bool(said - {"type"}) or schema.get("type", "string") != "string") or any(
+        _can_be_wrong(part) for part in parts if part.get("type") != "null"
+    )
+
+
 DETAILS = {
     "unusable-request": "needs.0.text: it is empty; say in a sentence or two what is needed",
     "unreadable-input": "the body is not JSON: Expecting value at character 1",
@@ -49,6 +73,9 @@ def _example(row: Row) -> dict[str, Any]:
     )
     return example.model_dump(exclude_none=True)
 
+
+OTHER_FORM = {status: told for status, told in problems_of_rows(PROTOCOL_ROWS[415][0]).items() if status == 415}
+"""The answer of routes that read their body themselves, to one of another media type."""
 
 COMPUTING = (
     errors.BadRequest,

@@ -18,6 +18,7 @@ from kg.errors import Busy, KgError, TooLarge, UnreadableInput
 from kg.exchange.importing import parsed_json
 from kg.import_jobs import ImportJobs, Job
 from service.access import needs
+from service.api.answers import ImportJob, ImportList, ImportRows, ImportStarted
 from service.api.describing import problems_of
 from service.negotiation import answers_as
 from service.problems import refusal_of
@@ -109,7 +110,10 @@ def importing(app: FastAPI, catalogue: Catalogue, wait_seconds: float) -> Iterat
     dependencies=[Depends(answers_as(JSON))],
     status_code=201,
     responses={
-        201: {"description": "The job, and what applying it would do, row by row. Nothing is written yet."},
+        201: {
+            "model": ImportStarted,
+            "description": "The job, and what applying it would do, row by row. Nothing is written yet.",
+        },
         **problems_of(*KNOWN, errors.UnreadableInput, errors.TooLarge, errors.BadRequest),
     },
 )
@@ -149,7 +153,7 @@ def upload(
     "/api/imports",
     summary="Imports",
     dependencies=[Depends(answers_as(JSON))],
-    responses={200: {"description": "Jobs, the newest first."}, **problems_of(*KNOWN)},
+    responses={200: {"model": ImportList, "description": "Jobs, the newest first."}, **problems_of(*KNOWN)},
 )
 def listed(request: Request, who: Importer) -> Response:
     """One's own; those who look after records see all."""
@@ -161,7 +165,7 @@ def listed(request: Request, who: Importer) -> Response:
     "/api/imports/{id}",
     summary="How far an import is",
     dependencies=[Depends(answers_as(JSON))],
-    responses={200: {"description": "The job with its state and progress."}, **problems_of(*KNOWN)},
+    responses={200: {"model": ImportJob, "description": "The job with its state and progress."}, **problems_of(*KNOWN)},
 )
 def one(request: Request, id: JobId, who: Importer) -> Response:
     """`checked` after the dry run, `applying`, `stopped` (apply it again to go on), or `done`."""
@@ -173,7 +177,11 @@ def one(request: Request, id: JobId, who: Importer) -> Response:
     "/api/imports/{id}/report",
     summary="What became of each row",
     responses={
-        200: {"description": "The last report, as JSON or as a table.", "content": {JSON: {}, CSV: {}}},
+        200: {
+            "model": ImportRows,
+            "description": "The last report, as JSON or as a table.",
+            "content": {CSV: {"schema": {"type": "string"}}},
+        },
         **problems_of(*KNOWN),
     },
 )
@@ -236,7 +244,10 @@ def _in_words(one: dict[str, Any]) -> str:
     summary="Write what an import says",
     dependencies=[Depends(answers_as(JSON))],
     status_code=202,
-    responses={202: {"description": "It is being written; ask for it to see how far."}, **problems_of(*KNOWN)},
+    responses={
+        202: {"model": ImportJob, "description": "It is being written; ask for it to see how far."},
+        **problems_of(*KNOWN),
+    },
 )
 def apply(request: Request, id: JobId, who: Importer) -> Response:
     """In batches, in the background. After a stop, or a loss of power, the same request goes on; twice changes nothing."""
@@ -251,7 +262,7 @@ def apply(request: Request, id: JobId, who: Importer) -> Response:
     dependencies=[Depends(answers_as(JSON))],
     status_code=202,
     responses={
-        202: {"description": "It stops after the record at hand; what is written stays."},
+        202: {"model": ImportJob, "description": "It stops after the record at hand; what is written stays."},
         **problems_of(*KNOWN),
     },
 )

@@ -25,7 +25,7 @@ from kg import errors
 from kg.errors import BadQuery, Busy, RefusedQuery, TooLarge, quoted
 from kg.graph.guard import Hit, Search
 from kg.graph.queries import GRAPHS, TABLES, Answer, Limits, NoFormat, QueryService, Question
-from service.api.describing import problems_of
+from service.api.describing import OTHER_FORM, problems_of
 from service.api.sparql_description import description, written
 from service.negotiation import most_wanted
 from service.pages import sparql as pages
@@ -95,10 +95,27 @@ PARAMETERS: list[dict[str, Any]] = [
     },
 ]
 
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        QUERY: {"schema": {"type": "string"}},
+        FORM: {
+            "schema": {
+                "type": "object",
+                "required": ["query"],
+                "properties": {one["name"]: one["schema"] for one in PARAMETERS},
+            }
+        },
+    },
+}
+
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "SELECT and ASK as a table, CONSTRUCT and DESCRIBE as RDF.",
-        "content": {media_type: {"schema": {"type": "string"}} for media_type in (*TABLES, *GRAPHS)},
+        "content": {
+            media_type: {"schema": {} if media_type.endswith("+json") else {"type": "string"}}
+            for media_type in (*TABLES, *GRAPHS)
+        },
     },
     **problems_of(errors.BadQuery, errors.RefusedQuery, errors.TooLarge, errors.Busy, errors.TooSlow),
 }
@@ -183,7 +200,8 @@ async def ask_by_link(request: Request) -> Response:
     "/sparql",
     summary="Ask with SPARQL, by a form or the query itself",
     response_class=Response,
-    responses=ANSWERS | problems_of(),
+    responses=ANSWERS | OTHER_FORM,
+    openapi_extra={"parameters": PARAMETERS[1:], "requestBody": BODY},
 )
 async def ask_by_body(request: Request) -> Response:
     """The same for a query sent as `application/sparql-query`, or as `query=` in a form."""
