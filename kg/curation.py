@@ -610,6 +610,11 @@ class Curation:
                 raise WrongState(
                     f"{quoted(head.id)} is {head.state} and {quoted(kept.id)} {kept.state}: publish both first"
                 )
+            if head.visibility != kept.visibility:  # nobody may come to see words that were not for them
+                raise WrongState(
+                    f"{quoted(head.id)} is for the {head.visibility} and {quoted(kept.id)} for the {kept.visibility}: "
+                    "give both the same visibility first"
+                )
             other, stays = (
                 self._catalogue._read(self._with_content(transaction.revision(one.number))) for one in (head, kept)
             )
