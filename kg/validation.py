@@ -18,7 +18,6 @@ from rdflib.term import Node
 
 from kg.errors import InvalidRecord, Problem, quoted
 from kg.fields import Declaration, Field, Kind, Structure, declaration, in_language, shapes_graph
-from kg.records import references
 from kg.vocabulary import MG, thing_iri
 
 if TYPE_CHECKING:
@@ -111,28 +110,14 @@ class Validation:
         """
         words = WORDS.get(language, WORDS["en"])
         thing = thing_iri(base, kind.name, id)
-        with_types = self._typed(graph, base, known)
         found = [
-            self._problem(result, graph, kind, thing, words, language)
-            for result in self._results(with_types, kind, thing)
-            if result.component != SH.ClassConstraintComponent
+            self._problem(result, graph, kind, thing, words, language) for result in self._results(graph, kind, thing)
         ]
         found += self._reference_problems(graph, kind, thing, known, words, language)
         found += self._inner_reference_problems(graph, kind, thing, words, language)
         order = {field.key: position for position, field in enumerate(kind.fields)}
         unique = dict.fromkeys(found)
         return sorted(unique, key=lambda p: (_RANK[p.severity], order.get(p.field.partition(".")[0], 999), p.field))
-
-    def _typed(self, graph: Graph, base: str, known: Mapping[tuple[str, str], Referenced]) -> Graph:
-        """The record with the classes of what it refers to, so that `sh:class` can hold on a lone record."""
-        typed = Graph(bind_namespaces="none")
-        for triple in graph:
-            typed.add(triple)
-        for kind_name, id in references(graph, base):
-            kind = self.declared.kinds.get(kind_name)
-            if kind and known.get((kind_name, id), Referenced(None)).state is not None:
-                typed.add((thing_iri(base, kind_name, id), RDF.type, kind.cls))
-        return typed
 
     def _results(self, graph: Graph, kind: Kind, thing: URIRef) -> Iterator[_Result]:
         """pySHACL's results for the thing and each of its inner nodes.
@@ -151,10 +136,12 @@ class Validation:
             alike.setdefault(structure, []).append(node)
         for structure, nodes in alike.items():
             present = {node: set(graph.predicates(node)) for node in nodes}
-            for path, presence, shape in self._rules(structure, shapes):
+            for path, presence, shape, constraints in self._rules(structure, shapes):
                 concerned = nodes if presence else [node for node in nodes if path in present[node]]
-                for report in shape.validate(executor, data, focus=concerned)[1] if concerned else ():
-                    yield _result(report)
+                values = shape.value_nodes(data, concerned) if concerned else {}
+                for constraint in constraints if concerned else ():
+                    for report in constraint.evaluate(executor, data, values, [shape, constraint])[1]:
+                        yield _result(report)
 
     def _shapes(self) -> tuple[ShaclRun, ShapesGraph]:
         """This thread's own parse of the shapes, without what only people and `_nodes` read."""
@@ -163,24 +150,30 @@ class Validation:
             from pyshacl.validator import Validator as ShaclRun
 
             graph = shapes_graph()
-            for unused in (SH.name, SH.description, SH.order, SH.group, SH.node, RDFS.label, RDFS.comment, MG.refersTo):
+            unread = (SH.name, SH.description, SH.order, SH.group, SH.node, RDFS.label, RDFS.comment, MG.refersTo)
+            for unused in (*unread, SH["class"]):  # what a reference leads to is looked up in the ledger
                 graph.remove((None, unused, None))
             run = ShaclRun(DataGraph.from_rdflib(Graph()), shacl_graph=graph)
             self._local.run, self._local.shapes, self._local.rules = run, run.shacl_graph, {}
             _ = self._local.shapes.shapes
         return self._local.run, self._local.shapes
 
-    def _rules(self, structure: Structure, shapes: ShapesGraph) -> list[tuple[Node, bool, Shape]]:
-        """Path, "asks for presence" and shape of each property shape of a structure."""
+    def _rules(self, structure: Structure, shapes: ShapesGraph) -> list[tuple[Node, bool, Shape, list[Any]]]:
+        """Path, "asks for presence", shape and constraints of each property shape of a structure.
+
+        `Shape.validate` makes the constraints anew for every node that it looks at, half of its time.
+        """
         if structure.shape not in self._local.rules:
             nodes = list(shapes.graph.objects(structure.shape, SH.property))
             self._local.rules[structure.shape] = [
                 (
                     shapes.graph.value(node, SH.path),
                     any((node, demand, None) in shapes.graph for demand in (SH.minCount, SH.hasValue)),
-                    shapes.lookup_shape_from_node(node),
+                    shape,
+                    _constraints(shape, shapes),
                 )
                 for node in nodes
+                if (shape := shapes.lookup_shape_from_node(node)) is not None
             ]
         return self._local.rules[structure.shape]
 
@@ -242,6 +235,15 @@ class Validation:
                 label = next((in_language(s.label, language) for s in there.values()), str(field.refers_to))
                 message = words["no node"].format(id=str(term).rpartition("#")[2], label=label, there=names)
                 yield Problem(where + field.key, message, "violation", str(term).rpartition("#")[2], "own nodes")
+
+
+def _constraints(shape: Shape, shapes: ShapesGraph) -> list[Any]:
+    """The constraints of one property shape, those of the W3C's core and any of its own."""
+    from pyshacl.constraints import CONSTRAINT_PARAMETERS_MAP
+
+    found = dict.fromkeys(CONSTRAINT_PARAMETERS_MAP.get(one) for one in shapes.graph.predicates(shape.node))
+    own = [one.make_validator_for_shape(shape) for one in shape.find_custom_constraints()]  # type: ignore[no-untyped-call]
+    return [*(component(shape) for component in found if component is not None), *own]
 
 
 def validation_report(error: InvalidRecord, base: str) -> Graph:
