@@ -28,7 +28,7 @@ from kg.matching.profile import Profile
 from kg.matching.reasons import ROLE_LIMITS
 from kg.matching.suggestions import suggest
 from kg.needs import analyse_needs, understood_json
-from kg.records import Record, check_id, from_ntriples, references, to_graph, to_ntriples
+from kg.records import SURROGATE, Record, check_id, from_ntriples, references, to_graph, to_ntriples
 from kg.rights import tombstone
 from kg.search.embedding import Embedder, current_model, load_embedder
 from kg.search.ranking import Filters
@@ -1088,7 +1088,16 @@ def title_of(record: Mapping[str, Any]) -> str:
     """
     kind = declaration().kind(record["kind"])
     texts = (record.get(field.key) for field in kind.fields if field.type == "text" and field.needed)
-    return next((in_language(text, "en")[:200] for text in texts if isinstance(text, dict) and text), record["id"])
+    return next((in_language(text, "en")[:200] for text in texts if _is_wording(text)), record["id"])
+
+
+def _is_wording(text: Any) -> bool:
+    """Whether a value, perhaps of a record that breaks rules, has words by language that can be written down."""
+    return (
+        isinstance(text, dict)
+        and bool(text)
+        and all(isinstance(words, str) and not SURROGATE.search(words) for words in text.values())
+    )
 
 
 def vocabulary_graph(name: str) -> str:

@@ -27,6 +27,8 @@ SYSTEM_KEYS = ("state", "visibility", "revision", "modified")
 
 _IRI_REFUSED = re.compile(r'[\x00-\x20<>"{}|\\^`\x7f-\x9f]')
 _IRI_SCHEME = re.compile(r"(https?|mailto|urn|ftp|doi):.+", re.IGNORECASE)
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character: JSON can carry one, nothing can write it down."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -220,7 +222,7 @@ class _Writer:
                 where, f"has the control character {found[0]!r} at position {found.start() + 1}; remove it", value
             )
             return False
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if SURROGATE.search(value):
             self.problem(where, "has half of a character (a lone surrogate); save the text as UTF-8 again", None)
             return False
         return True

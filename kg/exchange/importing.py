@@ -20,15 +20,12 @@ from typing import Any
 from xml.sax import SAXParseException
 
 from rdflib import RDF, BNode, Dataset, Graph, URIRef
-from rdflib.exceptions import ParserError
 from rdflib.plugins.parsers.notation3 import BadSyntax
-from rdflib.plugins.parsers.ntriples import ParseError  # type: ignore[attr-defined]
-from rdflib.plugins.shared.jsonld.errors import JSONLDException
 from rdflib.term import Node
 
 from kg.errors import InvalidRecord, KgError, TooLarge, UnreadableInput, quoted
 from kg.fields import Field, declaration, json_ld_context
-from kg.records import SYSTEM_KEYS, Record, from_graph, next_inner_id
+from kg.records import SURROGATE, SYSTEM_KEYS, Record, from_graph, next_inner_id
 from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
 
 Triple = tuple[Node, Node, Node]
@@ -146,6 +143,8 @@ def parsed_json(text: str) -> Any:
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
+        if any(SURROGATE.search(key) for key in found):
+            raise ValueError("a key has half of a character (a lone surrogate)")
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
@@ -162,6 +161,13 @@ def _row(place: str, value: Any) -> Row:
     """A row from one JSON value."""
     if not isinstance(value, dict):
         return Row(place, error=UnreadableInput(f"{place}: a record is an object in braces, not {quoted(value)}"))
+    try:
+        halved = SURROGATE.search(json.dumps(value, ensure_ascii=False))
+    except RecursionError:
+        return Row(place, error=UnreadableInput(f"{place}: is nested too deeply"))
+    if halved:
+        wrong = f"{place}: has half of a character (a lone surrogate); save the text as UTF-8 again"
+        return Row(place, error=UnreadableInput(wrong))
     said = value.get("record")
     system = {key: said[key] for key in SYSTEM_KEYS if key in said} if isinstance(said, dict) else {}
     return Row(place, value, system)
@@ -251,16 +257,25 @@ def _colours(triples: list[Triple]) -> dict[BNode, str]:
     colours = dict.fromkeys(nodes, "")
     for _ in range(4):
         colours = {
-            node: hashlib.sha256("\n".join(sorted(_told(t, node, colours) for t in about[node])).encode()).hexdigest()
+            node: hashlib.sha256(
+                "\n".join(sorted(_told(t, node, colours) for t in about[node])).encode(errors="surrogatepass")
+            ).hexdigest()
             for node in nodes
         }
     return colours
 
 
 def _told(triple: Triple, node: BNode, colours: dict[BNode, str]) -> str:
-    """A statement as one line in which blank nodes go by what is known of them."""
+    """A statement as one line in which blank nodes go by what is known of them; addresses may be none."""
     return " ".join(
-        "it" if term == node else f"_:{colours[term]}" if isinstance(term, BNode) else term.n3() for term in triple
+        "it"
+        if term == node
+        else f"_:{colours[term]}"
+        if isinstance(term, BNode)
+        else f"<{term}>"
+        if isinstance(term, URIRef)
+        else term.n3()
+        for term in triple
     )
 
 
@@ -271,26 +286,14 @@ def _triples(name: str, text: str, format: str) -> list[Triple]:
         raise UnreadableInput(f"{name}: document types (<!DOCTYPE) and entities are not read; write the addresses out")
     try:
         dataset.parse(data=_with_own_context(name, text) if format == "json-ld" else text, format=format)
-    except _SYNTAX_ERRORS as error:
+    except (KgError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  rdflib's readers raise all sorts on broken text, Exception itself too
         raise UnreadableInput(f"{name}: is not readable as {format}: {_first_line(error)}") from None
-    return [(s, p, o) for s, p, o, _ in dataset.quads()]
-
-
-_SYNTAX_ERRORS = (
-    BadSyntax,
-    ParseError,
-    ParserError,
-    SAXParseException,
-    JSONLDException,
-    AttributeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    RecursionError,
-    SyntaxError,
-)
-"""What rdflib's readers raise on broken text; they have no error of their own in common."""
+    found = [(s, p, o) for s, p, o, _ in dataset.quads()]
+    if any(isinstance(p, BNode) for _, p, _ in found):
+        raise UnreadableInput(f"{name}: a property is a blank node; properties have addresses")
+    return found
 
 
 def _first_line(error: Exception) -> str:
