@@ -52,7 +52,7 @@ from service.api.bodies import (
     raw_body,
     record_in,
 )
-from service.api.describing import OTHER_FORM, problems_of
+from service.api.describing import OTHER_FORM, links_to_new, problems_of
 from service.api.records import Cursor, RecordId, checked_id
 from service.negotiation import answer_language, answers_as, in_language
 from service.representations import GRAPHS, JSON_LD, Format, cache_headers, chosen, serialised, site_of
@@ -152,7 +152,11 @@ def _add_create(router: APIRouter, kind: Kind) -> None:
         "from its title.",
         response_class=JSONResponse,
         openapi_extra=body_schema(kind, JSON, *RDF_TYPES),
-        responses={201: {"model": SavedRecord}, **OTHER_FORM, **problems_of(*WRITING, errors.DuplicateRecord)},
+        responses={
+            201: {"model": SavedRecord, "links": links_to_new(kind)},
+            **OTHER_FORM,
+            **problems_of(*WRITING, errors.DuplicateRecord),
+        },
         status_code=201,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kg import errors
 from kg.errors import KgError
-from kg.fields import Declaration, Field, Inner, Structure, in_language
+from kg.fields import Declaration, Field, Inner, Kind, Structure, in_language
 from service.api.models import Problem
 from service.problems import MEDIA_TYPE, PROTOCOL_ROWS, ROWS, TYPES, Row
 
@@ -74,7 +74,27 @@ def _example(row: Row) -> dict[str, Any]:
     return example.model_dump(exclude_none=True)
 
 
-OTHER_FORM = {status: told for status, told in problems_of_rows(PROTOCOL_ROWS[415][0]).items() if status == 415}
+def links_to_new(kind: Kind) -> dict[str, Any]:
+    """What can be done with a record that was just created, as OpenAPI's links."""
+    at, revision = {"path.id": "$response.body#/id"}, {"header.if-match": "$response.header.etag"}
+    return {
+        "read": _link(f"read_{kind.name}_api_{kind.path}__id__get", at | {"query.version": "newest"}),
+        "change": _link(f"patch_{kind.name}_api_{kind.path}__id__patch", at | revision),
+        "submit": _link("submit_api__kind___id__submit_post", at | revision | {"path.kind": kind.path}),
+        "withdraw": _link(
+            f"withdraw_{kind.name}_api_{kind.path}__id__delete", at | revision | {"query.reason": "Gone"}
+        ),
+        "history": _link("history_api__kind___id__history_get", at | {"path.kind": kind.path}),
+    }
+
+
+def _link(operation: str, parameters: dict[str, str]) -> dict[str, Any]:
+    return {"operationId": operation, "parameters": parameters}
+
+
+OTHER_FORM: dict[int | str, dict[str, Any]] = {
+    status: told for status, told in problems_of_rows(PROTOCOL_ROWS[415][0]).items() if status == 415
+}
 """The answer of routes that read their body themselves, to one of another media type."""
 
 COMPUTING = (
@@ -109,7 +129,7 @@ def record_schemas(declared: Declaration) -> dict[str, Any]:
     for kind in declared.kinds.values():
         named = {"kind": {"const": kind.name}, "id": {"type": "string"}, "iri": {"type": "string", "format": "iri"}}
         schemas[schema_name(kind)] = _structure(kind, named, ["kind", "id"], schemas)
-        schemas[draft_name(kind)] = schemas[schema_name(kind)] | {"required": []}
+        schemas[draft_name(kind)] = schemas[schema_name(kind)] | {"required": [], "additionalProperties": False}
     return schemas
 
 
