@@ -222,13 +222,19 @@ class _Patcher:
         return change
 
     def record_part(self, declared: Field, current: Mapping[str, Any], change: Any, where: str) -> Record:
-        """What is said about the record itself; the part that the ledger says may be repeated, not changed."""
+        """What is said about the record itself; the part that the ledger says may be repeated, not changed.
+
+        Only who shall see it is the patch's to say; whether that is allowed, and a visibility, is seen on saving.
+        """
         system = {key: current[key] for key in SYSTEM_KEYS if key in current}
         if change is None:
             return system
         if not isinstance(change, Mapping):
             self.problem(where, "must be an object", change)
             return dict(current)
+        current = dict(current)
+        if change.get("visibility") is not None:
+            current["visibility"] = system["visibility"] = change["visibility"]
         for key in SYSTEM_KEYS:
             if key in change and (key not in system or change[key] != system[key]):
                 told = "follows from steps such as submitting and publishing; leave it out of a patch"

@@ -249,8 +249,14 @@ def test_what_the_ledger_says_of_a_record_may_be_repeated_and_not_changed():
     assert merge_patch(record, repeated) == record
     assert merge_patch(record, {"record": None})["record"] == {"state": "draft", "revision": 7}
     with pytest.raises(InvalidRecord) as caught:
-        merge_patch(record, {"record": {"state": "published", "visibility": "team"}, "id": "y", "kind": "theme"})
+        merge_patch(record, {"record": {"state": "published", "visibility": None}, "id": "y", "kind": "theme"})
     assert [problem.field for problem in caught.value.problems] == ["id", "kind", "record.state", "record.visibility"]
+
+
+def test_a_patch_says_who_shall_see_a_record_and_leaves_the_rest_of_it():
+    record = {"kind": "city", "id": "x", "record": {"state": "draft", "visibility": "public", "confidence": "sourced"}}
+    changed = merge_patch(record, {"record": {"visibility": "team"}})
+    assert changed["record"] == {"state": "draft", "visibility": "team", "confidence": "sourced"}
 
 
 @pytest.mark.parametrize(
