@@ -20,7 +20,7 @@ from kg.import_jobs import ImportJobs, Job
 from service.access import needs
 from service.api.answers import ImportJob, ImportList, ImportRows, ImportStarted
 from service.api.describing import problems_of
-from service.negotiation import answers_as
+from service.negotiation import answer_language, answers_as
 from service.problems import refusal_of
 from service.turns import Turns
 
@@ -121,6 +121,7 @@ def upload(
     request: Request,
     files: Annotated[list[UploadFile], File(description="CSV, TSV, XLSX, zip of CSV, JSON, JSON Lines, or RDF.")],
     who: Importer,
+    language: Annotated[str, Depends(answer_language)],
     options: Annotated[
         str, Form(description='As JSON: {"kind": "practice", "publish": false, "clear_empty": false, …}.')
     ] = "{}",
@@ -136,6 +137,7 @@ def upload(
         raise UnreadableInput(f"options: not JSON: {error}") from None
     if not isinstance(chosen, dict):
         raise UnreadableInput("options: must be an object in braces")
+    chosen.setdefault("language", language)
     limit = request.app.state.settings.import_limit_bytes
     uploads = []
     for file in files:

@@ -55,6 +55,19 @@ def settled(client: httpx.Client, path: str) -> dict:
     raise AssertionError(told)
 
 
+def test_the_report_is_in_the_language_asked_for(people: dict[str, httpx.Client]) -> None:
+    table = {"files": ("practices.csv", b"id\nx--empty\n")}
+    for options, header, wanted in [
+        ("{}", "fr", "Choisissez la ville"),
+        ("{}", "en", "Choose the city"),
+        ('{"language": "fr"}', "en", "Choisissez la ville"),
+    ]:
+        told = people["curator"].post(
+            "/api/imports", files=table, data={"options": options}, headers={"Accept-Language": header}
+        )
+        assert wanted in told.text
+
+
 def test_an_upload_is_looked_at_row_by_row_and_writes_nothing(people: dict[str, httpx.Client]) -> None:
     curator = people["curator"]
     answer = send(curator, CITIES)
