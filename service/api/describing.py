@@ -159,7 +159,7 @@ def _field(field: Field, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _value(field: Field, schemas: dict[str, Any]) -> dict[str, Any]:
     if field.inner is not None:
-        return _inner(field.inner, schemas)
+        return _inner(field.inner, schemas, needs_id=field.key != "record")
     if field.type in ("text", "texts"):
         one: dict[str, Any] = {"type": "string"}
         wording = one if field.type == "text" else {"type": "array", "items": one}
@@ -169,8 +169,9 @@ def _value(field: Field, schemas: dict[str, Any]) -> dict[str, Any]:
     return dict(SCALARS[field.type])
 
 
-def _inner(inner: Inner, schemas: dict[str, Any]) -> dict[str, Any]:
+def _inner(inner: Inner, schemas: dict[str, Any], needs_id: bool) -> dict[str, Any]:
+    """An inner node, by its `id`; the record on the record is the only one and has none."""
     name = schema_name(inner)
     if name not in schemas:
-        schemas[name] = _structure(inner, {"id": {"type": "string"}}, ["id"], schemas)
+        schemas[name] = _structure(inner, {"id": {"type": "string"}}, ["id"] if needs_id else [], schemas)
     return {"$ref": f"#/components/schemas/{name}"}
