@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from kg.accounts import READER, Actor
+from kg.changes import describe
 from kg.errors import BadRequest, UnreadableInput, quoted
 from kg.exchange.mapping import MappingFile, read_mapping
 from kg.exchange.reports import ImportReport
@@ -95,8 +96,10 @@ def _write(told: ImportReport, place: Path) -> None:
 
 
 def _print(told: ImportReport) -> None:
-    """What a person wants to know: what was refused and doubtful, then the counts."""
+    """What a person wants to know: what was refused and doubtful, what a dry run would change, then the counts."""
     lines = [line for row in told.rows for line in _told(row)]
+    if told.dry_run:
+        lines += [line for row in told.rows for line in _to_come(row)]
     for line in lines[:SHOWN]:
         print(line)
     if len(lines) > SHOWN:
@@ -118,6 +121,13 @@ def _told(row: Any) -> Iterator[str]:
         yield f"{row.place}: {row.id} may be a duplicate of {one.id} ({one.reason})"
     for note in row.notes:
         yield f"{row.place}: {note}"
+
+
+def _to_come(row: Any) -> Iterator[str]:
+    if row.outcome == "new":
+        yield f"{row.place}: new: {row.id}"
+    for one in row.differences:
+        yield f"{row.place}: {row.id}: {describe(one)}"
 
 
 @contextmanager

@@ -37,6 +37,8 @@ def test_a_table_is_looked_at_imported_and_written_back(folder):
     assert dry.returncode == 1, dry.stderr
     assert "Nothing was written" in dry.stdout
     assert "cities.csv line 4: refused: country" in dry.stdout
+    assert "cities.csv line 2: gent: Name (fr): “Gand” added" in dry.stdout
+    assert "cities.csv line 3: new: riga" in dry.stdout
     with (folder / "report.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["outcome"] for row in csv.DictReader(file)] == ["changed", "new", "refused"]
     told = json.loads(run(folder, "import", "cities.csv", "--json", "--report", "report.json").stdout)
