@@ -1088,7 +1088,7 @@ def title_of(record: Mapping[str, Any]) -> str:
     """
     kind = declaration().kind(record["kind"])
     texts = (record.get(field.key) for field in kind.fields if field.type == "text" and field.needed)
-    return next((in_language(text, "en")[:200] for text in texts if _is_wording(text)), record["id"])
+    return next((in_language(text, "en")[:200] for text in texts if text and _is_wording(text)), record["id"])
 
 
 def _is_wording(text: Any) -> bool:
