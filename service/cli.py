@@ -262,7 +262,9 @@ def suggest(
 def cohort(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The cohort, as YAML or JSON.")],
     alternatives: Annotated[int | None, typer.Option(min=0, max=10, help="How many next best pairings.")] = None,
-    time_limit: Annotated[float | None, typer.Option(min=1, max=40, help="Seconds at most; the file's, else 20.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, max=40, help="Seconds at most; the file's, else 20.")
+    ] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the reasons: en or fr; English unless given.")] = None,
     data: Data = None,
     as_json: AsJson = False,
