@@ -17,12 +17,12 @@ By default a second person publishes: whoever wrote the newest wording of a reco
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rdflib import SKOS
+from rdflib import SKOS, Graph
 from slugify import slugify
 
 from kg.accounts import Actor
@@ -47,7 +47,7 @@ from kg.ledger import VISIBILITIES, Change, Head, Key, Ledger, Revision, Transac
 from kg.records import Record, check_id, from_graph, references, to_graph, to_ntriples
 from kg.rights import GONE, OPEN, Rights, keeps, tombstone, was_for_all
 from kg.validation import refusing
-from kg.vocabulary import thing_iri
+from kg.vocabulary import DEFAULT_BASE, thing_iri
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
@@ -175,8 +175,8 @@ class Curation:
     ) -> dict[str, Any]:
         """Records of a kind whose newest revision is in `state` (any when None), for those who work on them.
 
-        Contributors get their own. The answer has the form of `Catalogue.list_records`, each entry with state and
-        revision; `total` counts what the filter lets in before ownership is looked at.
+        Contributors get their own, and what is published for everybody. The answer has the form of
+        `Catalogue.list_records`, each entry with state and revision; `total` is only for those who see all.
         """
         self.rights.require_account(actor)
         kind = declaration().kind(kind).name
@@ -185,7 +185,7 @@ class Curation:
         page: list[Head] = []
         while len(page) <= limit:
             heads = self._ledger.list(kind, state=state, after_id=cursor, limit=200)
-            page += [head for head in heads if self.rights.may_see(actor, head)]
+            page += [head for head in heads if self.rights.may_see(actor, head) or _is_for_all(head)]
             if len(heads) < 200:
                 break
             cursor = heads[-1].id
@@ -205,7 +205,7 @@ class Curation:
                 }
                 for head in shown
             ],
-            "total": self._ledger.count(kind, state=state),
+            "total": self._ledger.count(kind, state=state) if self.rights.sees_all(actor) else None,
             "next": shown[-1].id if len(page) > limit else None,
         }
 
@@ -328,24 +328,41 @@ class Curation:
         return self._done(saved)
 
     def check(self, kind: str, record: Mapping[str, Any], *, language: str = "en") -> list[Problem]:
-        """Every problem the record has, the gravest first, without saving it; empty where it could be published.
-
-        Problems of form hide those of meaning: a record that cannot be read is not checked further.
-        """
+        """Every problem the record has, the gravest first, without saving it; empty where it could be published."""
         found = declaration().kind(kind)
         wanted = {"kind": found.name, **_without_said(record)}
         _refuse_other_kind(found, wanted)
         wanted["id"] = wanted.get("id") or f"{found.name}-to-come"
+        return self._problems(found, _completed(found, wanted), self._ledger, language)[1]
+
+    def _problems(
+        self, kind: Kind, record: Mapping[str, Any], reading: Ledger | Transaction, language: str
+    ) -> tuple[Graph | None, list[Problem]]:
+        """The record's graph, None where its form is wrong, and every problem, the gravest first.
+
+        Where a field's form is wrong the others are checked all the same, so that all can be mended in one go.
+        """
+        base, told = self._catalogue.base, []
+        graph: Graph | None = None
         try:
-            graph = to_graph(wanted, self._catalogue.base)
+            graph = checked = to_graph(record, base, language=language)
         except InvalidRecord as error:
-            return list(error.problems)
-        known = self._known(references(graph, self._catalogue.base), self._ledger.referenced)
-        return self._cycle_problems(
-            found, wanted["id"], wanted, self._ledger, language
-        ) + self._catalogue._validation.problems(
-            graph, found, wanted["id"], self._catalogue.base, known, language=language
-        )
+            told = list(error.problems)
+            unread = {one.field.partition(".")[0].partition("@")[0] for one in told}
+            checked = to_graph({key: value for key, value in record.items() if key not in unread}, base)
+        known = self._known(references(checked, base), reading.referenced)
+        id = str(record["id"])
+        meant = self._cycle_problems(kind, id, record, reading, language)
+        meant += self._catalogue._validation.problems(checked, kind, id, base, known, language=language)
+        if record.get("deprecated") is True and "replaced_by" in kind.by_key and not record.get("replaced_by"):
+            said = {
+                "en": "Name the one that takes its place, so that records find it.",
+                "fr": "Nommez ce qui le remplace, pour que les fiches le trouvent.",
+            }
+            meant.append(Problem("replaced_by", in_language(said, language), "warning"))
+        unread = {one.field.partition(".")[0].partition("@")[0] for one in told}
+        told += [one for one in meant if one.field.partition(".")[0].partition("@")[0] not in unread]
+        return graph, sorted(told, key=lambda one: ("violation", "warning", "info").index(one.severity))
 
     def _write(
         self,
@@ -377,17 +394,16 @@ class Curation:
         wanted_state = state or ("published" if publish else "draft")
         if wanted_state == "published":
             self.rights.require_publish(actor, kind, None if reviewed else actor.name)
-        graph = to_graph(_without_said(record), self._catalogue.base)
-        linked = references(graph, self._catalogue.base)
-        known = self._known(linked, transaction.referenced)
-        problems = self._catalogue._validation.problems(
-            graph, kind, id, self._catalogue.base, known, language=language
-        ) + self._cycle_problems(kind, id, record, transaction, language)
-        if refused := refusing(problems, publish=wanted_state == "published"):
+        record = _completed(kind, _without_said(record))
+        graph, problems = self._problems(kind, record, transaction, language)
+        refused = refusing(problems, publish=wanted_state == "published")
+        if refused or graph is None:
             raise InvalidRecord(kind.name, id, refused)
         missing = tuple(one for one in problems if one.severity == "warning")
         payload = to_ntriples(graph)
         visibility = self._visibility(actor, kind, record, head)
+        if wanted_state == "published" and head is not None and head.published_visibility == "public" != visibility:
+            self._refuse_public_links(transaction, kind, id)
         same = head is not None and head.state in (wanted_state, "published") and head.visibility == visibility
         if head is not None and same and transaction.revision(head.number).payload == payload:
             return Saved(kind.name, id, head.number, head.state, visibility, missing, changed=False)
@@ -405,6 +421,14 @@ class Curation:
             )
         )
         return Saved(kind.name, id, revision.number, wanted_state, visibility, missing)
+
+    def _refuse_public_links(self, transaction: Transaction, kind: Kind, id: str) -> None:
+        """What everybody reads must not lead to what is no longer for everybody."""
+        others = [key for key in self._referring(transaction, kind.name, id) if key != (kind.name, id)]
+        heads = transaction.referenced(others)
+        public = [key for key, head in heads.items() if "public" in (head.visibility, head.published_visibility)]
+        if public:
+            raise StillReferenced(kind.name, id, public)
 
     def _require_current(
         self,
@@ -619,12 +643,12 @@ class Curation:
                 self._catalogue._read(self._with_content(transaction.revision(one.number))) for one in (head, kept)
             )
             merged, decisions = merge_records(stays, other, language, taken=self._inner_ids(found.name, into))
-            said = note or f"merged with {id}"
+            said, why = note or f"merged with {id}", note or f"merged into {into}"
             saved = self._write(
                 transaction, found, merged, actor, kept.number, said, False, language, state=kept.state, reviewed=True
             )
             self._redirect_references(transaction, found, id, into, actor, skip={(found.name, into)})
-            self._end(transaction, head, "merged", actor, said, into)
+            self._end(transaction, head, "merged", actor, why, into)
         self._catalogue.committed()  # also where the record that stays said all of it already
         return saved, decisions
 
@@ -735,7 +759,10 @@ class Curation:
             self.rights.require_write(actor, found, head) if state == "submitted" else None
             _require_state(head, only, what)
             saved = self._end(transaction, head, state, actor, note, None)
-        return self._done(saved)
+            record = self._catalogue._read(self._with_content(transaction.revision(saved.revision)))
+            problems = self._problems(found, record, transaction, "en")[1]
+        missing = tuple(one for one in problems if one.severity == "warning")
+        return self._done(replace(saved, missing=missing))
 
     def _end(
         self, transaction: Transaction, head: Head, state: str, actor: Actor, why: str, replaced_by: str | None
@@ -830,6 +857,17 @@ class Curation:
         if saved.changed:
             self._catalogue.committed()
         return saved
+
+
+def _is_for_all(head: Head) -> bool:
+    return head.state == "published" and head.visibility == "public"
+
+
+def _completed(kind: Kind, record: Record) -> Record:
+    """A theme of ours stands in our scheme, whether or not somebody writes that down."""
+    if kind.name == "theme" and record.get("scheme") is None:
+        return {**record, "scheme": f"{DEFAULT_BASE}themes"}
+    return record
 
 
 def _require_state(head: Head, states: Sequence[str], what: str) -> None:

@@ -243,7 +243,8 @@ class Discussion:
             writer = self._rights.last_writer(head.kind, head.id) if self._rights.second_person else None
             accounts, role = asked, keeper
         else:
-            accounts, role, writer = (owner,), role_of(history[-1].author), None
+            writing = next((one for one in reversed(history) if name_of(one.author) == owner), history[-1])
+            accounts, role, writer = (owner,), role_of(writing.author), None
         return Waiting(head.kind, head.id, head.title, head.state, head.modified, head.number, accounts, role, writer)
 
     @property

@@ -32,6 +32,57 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
+FORM = {
+    "en": {
+        "unknown": "there is no field called {value} here; there are: {known}",
+        "list": "must be a list",
+        "one": "takes one value, not a list",
+        "object": "must be an object",
+        "languages": 'must name the language of each wording, such as {"en": "..."}',
+        "tag": "{value} is no language tag; write for example 'en', 'fr' or 'nl-BE'",
+        "no text": "must be a text",
+        "no texts": "must be a list of texts",
+        "no id": "is no identifier; write for example '{prefix}-1'",
+        "control": "has the control character {character} at position {position}; remove it",
+        "twice": "the identifier stands twice in this record",
+        "boolean": "must be true or false",
+        "text": "must be written as a text in quotes",
+        "blanks": "has blanks or a line break at its beginning or end; remove them",
+        "node": "must name a node of this record, such as '{prefix}-1'",
+        "address": "must be a full address such as https://example.org/x, without spaces",
+        "whole": "must be a whole number",
+        "large": "is too large a number; at most 10^15",
+        "choice": "must be one of: {choices}",
+        "reference": "must name a {kind} on record by its identifier",
+        "surrogate": "has half of a character (a lone surrogate); save the text as UTF-8 again",
+    },
+    "fr": {
+        "unknown": "il n'y a pas de champ {value} ici ; il y a : {known}",
+        "list": "doit être une liste",
+        "one": "n'accepte qu'une valeur, pas une liste",
+        "object": "doit être un objet",
+        "languages": 'doit nommer la langue de chaque texte, par exemple {"fr": "..."}',
+        "tag": "{value} n'est pas un code de langue ; écrivez par exemple 'en', 'fr' ou 'nl-BE'",
+        "no text": "doit être un texte",
+        "no texts": "doit être une liste de textes",
+        "no id": "n'est pas un identifiant ; écrivez par exemple '{prefix}-1'",
+        "control": "contient le caractère de contrôle {character} à la position {position} ; retirez-le",
+        "twice": "l'identifiant figure deux fois dans cette fiche",
+        "boolean": "doit être true ou false",
+        "text": "doit être écrit comme un texte entre guillemets",
+        "blanks": "a des espaces ou un saut de ligne au début ou à la fin ; retirez-les",
+        "node": "doit nommer un élément de cette fiche, par exemple '{prefix}-1'",
+        "address": "doit être une adresse complète comme https://example.org/x, sans espace",
+        "whole": "doit être un nombre entier",
+        "large": "est un nombre trop grand ; au plus 10^15",
+        "choice": "doit être parmi : {choices}",
+        "reference": "doit nommer une fiche « {kind} » par son identifiant",
+        "surrogate": "contient la moitié d'un caractère ; enregistrez le texte à nouveau en UTF-8",
+    },
+}
+"""What is wrong with the form of a value."""
+
+
 def check_id(kind: str, id: object) -> str:
     """A record's identifier as it may be used in addresses.
 
@@ -51,8 +102,10 @@ def check_id(kind: str, id: object) -> str:
     return id
 
 
-def to_graph(record: Mapping[str, Any], base: str, declared: Declaration | None = None) -> Graph:
-    """The record's graph.
+def to_graph(
+    record: Mapping[str, Any], base: str, declared: Declaration | None = None, *, language: str = "en"
+) -> Graph:
+    """The record's graph. `language` is that of the messages, "en" or "fr".
 
     Values are checked for their form only ("must be a list", "is no language tag", an unknown
     key); what they must mean is for the shapes. Inner nodes without `id` get the next free one.
@@ -67,7 +120,7 @@ def to_graph(record: Mapping[str, Any], base: str, declared: Declaration | None 
     declared = declared or declaration()
     kind = declared.kind(str(record.get("kind")))
     id = check_id(kind.name, record.get("id"))
-    writer = _Writer(thing_iri(base, kind.name, id), base)
+    writer = _Writer(thing_iri(base, kind.name, id), base, FORM.get(language, FORM["en"]))
     writer.structure(kind, writer.thing, {k: v for k, v in record.items() if k not in ("kind", "id", "iri")}, "")
     if writer.problems:
         raise InvalidRecord(kind.name, id, writer.problems)
@@ -77,8 +130,8 @@ def to_graph(record: Mapping[str, Any], base: str, declared: Declaration | None 
 class _Writer:
     """Builds one record's graph and gathers every problem of form on the way."""
 
-    def __init__(self, thing: URIRef, base: str) -> None:
-        self.thing, self.base = thing, base
+    def __init__(self, thing: URIRef, base: str, words: Mapping[str, str]) -> None:
+        self.thing, self.base, self.words = thing, base, words
         self.graph = Graph(bind_namespaces="none")
         self.problems: list[Problem] = []
         self.inner_ids: set[str] = set()
@@ -93,7 +146,7 @@ class _Writer:
             field = structure.by_key.get(key)
             if field is None:
                 known = ", ".join(structure.by_key)
-                self.problem(where + str(key), f"there is no field called {quoted(key)} here; there are: {known}")
+                self.problem(where + str(key), self.words["unknown"].format(value=quoted(key), known=known))
             elif value is not None:
                 for part in self.parts(field, value, where + key):
                     self.graph.add((node, field.path, part))
@@ -105,9 +158,9 @@ class _Writer:
         elif field.key == "record":
             yield from self.record_node(field, value, where)
         elif field.many and not isinstance(value, list):
-            self.problem(where, "must be a list", value)
+            self.problem(where, self.words["list"], value)
         elif not field.many and isinstance(value, list):
-            self.problem(where, "takes one value, not a list", value)
+            self.problem(where, self.words["one"], value)
         elif field.type == "inner":
             yield from self.inner(field, value if field.many else [value], where)
         else:
@@ -119,7 +172,7 @@ class _Writer:
     def record_node(self, field: Field, value: Any, where: str) -> Iterator[Node]:
         """What is said about the record itself has a node of a fixed name, which is also the graph's."""
         if not isinstance(value, dict) or field.inner is None:
-            self.problem(where, "must be an object", value)
+            self.problem(where, self.words["object"], value)
             return
         said = {k: v for k, v in value.items() if k not in SYSTEM_KEYS and k != "id"}
         if said:
@@ -129,15 +182,14 @@ class _Writer:
 
     def texts(self, field: Field, value: Any, where: str) -> Iterator[Node]:
         if not isinstance(value, dict):
-            self.problem(where, 'must name the language of each wording, such as {"en": "..."}', value)
+            self.problem(where, self.words["languages"], value)
             return
         for tag, wording in value.items():
             if not isinstance(tag, str) or not LANGUAGE_TAG.fullmatch(tag):
-                self.problem(where, f"{quoted(tag)} is no language tag; write for example 'en', 'fr' or 'nl-BE'")
+                self.problem(where, self.words["tag"].format(value=quoted(tag)))
             for one in wording if field.type == "texts" and isinstance(wording, list) else [wording]:
                 if not isinstance(one, str):
-                    expected = "a list of texts" if field.type == "texts" else "a text"
-                    self.problem(f"{where}@{tag}", f"must be {expected}", one)
+                    self.problem(f"{where}@{tag}", self.words[f"no {field.type}"], one)
                 elif self.readable(one, f"{where}@{tag}") and LANGUAGE_TAG.fullmatch(str(tag)):
                     yield Literal(one, lang=tag)
 
@@ -148,16 +200,14 @@ class _Writer:
         } | self.inner_ids
         for position, one in enumerate(values, start=1):
             if not isinstance(one, dict):
-                self.problem(f"{where}.{position}", "must be an object", one)
+                self.problem(f"{where}.{position}", self.words["object"], one)
                 continue
             id = one.get("id") or next_inner_id(field.inner.id_prefix, taken)
             if not isinstance(id, str) or not SLUG.fullmatch(id) or id == "record":
-                self.problem(
-                    f"{where}.{position}.id", f"is no identifier; write for example '{field.inner.id_prefix}-1'", id
-                )
+                self.problem(f"{where}.{position}.id", self.words["no id"].format(prefix=field.inner.id_prefix), id)
                 continue
             if id in self.inner_ids:
-                self.problem(f"{where}.{id}", "the identifier stands twice in this record", id)
+                self.problem(f"{where}.{id}", self.words["twice"], id)
                 continue
             taken.add(id)
             self.inner_ids.add(id)
@@ -172,13 +222,13 @@ class _Writer:
         if field.type == "boolean":
             if isinstance(value, bool):
                 return Literal("true" if value else "false", datatype=field.datatype)
-            return self.problem(where, "must be true or false", value)
+            return self.problem(where, self.words["boolean"], value)
         if not isinstance(value, str):
-            return self.problem(where, "must be written as a text in quotes", value)
+            return self.problem(where, self.words["text"], value)
         if not self.readable(value, where):
             return None
         if value != value.strip():  # patterns that end with $ would let a line break through
-            return self.problem(where, "has blanks or a line break at its beginning or end; remove them", value)
+            return self.problem(where, self.words["blanks"], value)
         if field.type == "concept":
             return self.concept(field, value, where)
         if field.type == "ref":
@@ -186,24 +236,24 @@ class _Writer:
         if field.type == "inner-ref":
             if SLUG.fullmatch(value):
                 return URIRef(f"{self.thing}#{value}")
-            return self.problem(where, f"must name a node of this record, such as '{field.refers_to}-1'", value)
+            return self.problem(where, self.words["node"].format(prefix=field.refers_to), value)
         if field.type == "iri":
             if is_iri(value):
                 return URIRef(value)
-            return self.problem(where, "must be a full address such as https://example.org/x, without spaces", value)
+            return self.problem(where, self.words["address"], value)
         return Literal(value) if field.type == "string" else Literal(value, datatype=field.datatype)
 
     def number(self, value: Any, where: str) -> Node | None:
         if isinstance(value, bool) or not isinstance(value, int):
-            return self.problem(where, "must be a whole number", value)
+            return self.problem(where, self.words["whole"], value)
         if abs(value) > 10**15:
-            return self.problem(where, "is too large a number; at most 10^15", value)
+            return self.problem(where, self.words["large"], value)
         return Literal(str(value), datatype=URIRef("http://www.w3.org/2001/XMLSchema#integer"))
 
     def concept(self, field: Field, value: str, where: str) -> Node | None:
         choices = field.choices or {}
         iri = choices.get(value) or (URIRef(value) if value in field.notations else None)
-        return iri or self.problem(where, f"must be one of: {', '.join(choices)}", value)
+        return iri or self.problem(where, self.words["choice"].format(choices=", ".join(choices)), value)
 
     def reference(self, field: Field, value: str, where: str) -> Node | None:
         assert field.ref_kind is not None
@@ -212,18 +262,18 @@ class _Writer:
         ours = parse_thing_iri(self.base, value)
         if ours and ours[0] == field.ref_kind and SLUG.fullmatch(ours[1]):
             return thing_iri(self.base, *ours)
-        return self.problem(where, f"must name a {field.ref_kind} on record by its identifier", value)
+        return self.problem(where, self.words["reference"].format(kind=field.ref_kind), value)
 
     def readable(self, value: str, where: str) -> bool:
         """Whether a text can be written in RDF and shown: no control characters, no half of a surrogate pair."""
         found = _CONTROL.search(value)
         if found:
             self.problem(
-                where, f"has the control character {found[0]!r} at position {found.start() + 1}; remove it", value
+                where, self.words["control"].format(character=repr(found[0]), position=found.start() + 1), value
             )
             return False
         if SURROGATE.search(value):
-            self.problem(where, "has half of a character (a lone surrogate); save the text as UTF-8 again", None)
+            self.problem(where, self.words["surrogate"], None)
             return False
         return True
 

@@ -32,9 +32,14 @@ class Rights:
         """Whether an actor sees the drafts of a record and what is not for everybody."""
         if not actor.may("read"):
             return False
-        if actor.role in ("curator", "manager", "administrator"):
+        if self.sees_all(actor):
             return True
         return actor.role == "contributor" and head.state in OPEN and self.owner(head.kind, head.id) == actor.name
+
+    @staticmethod
+    def sees_all(actor: Actor) -> bool:
+        """Whether an actor sees every record, whatever its state and visibility."""
+        return actor.may("read") and actor.role in ("curator", "manager", "administrator")
 
     def visible_head(self, kind: str, id: str, actor: Actor) -> Head:
         """The head of a record that this actor may know of; NotFound otherwise."""
@@ -101,7 +106,7 @@ class Rights:
         self.require_keeper(actor, kind, "publish")
         if self.second_person and writer == actor.name:
             raise NotAllowed(
-                "a second person publishes: save this as a draft, submit it, and ask another curator "
+                f"a second person publishes: save this as a draft, submit it, and ask another {kind.keeper} "
                 "(MENTORGRAPH_SECOND_PERSON=false lets small teams do without)"
             )
 

@@ -267,7 +267,7 @@ class Listing(Answered):
 
     results: list[Listed]
     next: str | None = Field(description="Cursor of the next page; null on the last.")
-    total: int
+    total: int | None = Field(description="How many there are in all; null where the caller sees only some of them.")
 
 
 class Health(Answered):

@@ -373,3 +373,56 @@ def test_saved_words_are_what_every_reader_gets(desk: Server, ask: As) -> None:
     assert "curator/curator" not in nquads
     assert json.dumps(len(data)) != "0"
     assert Path(desk.app.state.settings.data).exists()
+
+
+def test_faults_of_form_do_not_hide_those_of_meaning(ask: As) -> None:
+    record = {"title": "no language", "city": "nowhere", "themes": ["no-such-theme"], "titel": {}, "language": "en"}
+    told = ask("contributor", "POST", "/api/practices/check?lang=fr", record).json()["problems"]
+    found = {one["field"]: one["message"] for one in told if one["severity"] == "violation"}
+    assert set(found) == {"title", "titel", "city", "themes"}
+    assert found["title"].startswith("doit nommer la langue")
+    assert "il n'y a pas de champ" in found["titel"]
+    assert "aucune fiche" in found["city"]
+    refused = ask("contributor", "POST", "/api/practices", record)
+    assert {one["field"] for one in refused.json()["problems"]} == set(found)
+
+
+def test_a_theme_is_narrowed_and_deprecated_with_a_replacement(ask: As) -> None:
+    new = {"id": "health-of-bees", "label": {"en": "Health of bees"}, "broader": "health"}
+    made = ask("curator", "POST", "/api/themes", new)
+    assert made.status_code == 201, made.text
+    path, revision = "/api/themes/health-of-bees", made.json()["revision"]
+    old = ask("curator", "PATCH", path, {"deprecated": True, "label": {"lv": "Bišu veselība"}}, revision).json()
+    assert [one["field"] for one in old["missing"]] == ["replaced_by"]
+    assert ask("curator-2", "POST", f"{path}/publish", {}, old["revision"]).status_code == 422
+    named = ask("curator", "PATCH", path, {"replaced_by": "health"}, old["revision"]).json()
+    assert named["missing"] == []
+    assert ask("curator-2", "POST", f"{path}/publish", {}, named["revision"]).status_code == 200
+
+
+def test_a_list_holds_what_its_reader_may_know_of(ask: As) -> None:
+    ask("contributor", "POST", "/api/practices", draft("On my list"))
+    mine = ask("contributor", "GET", "/api/practices?state=any&limit=200").json()
+    assert mine["total"] is None
+    states = {one["id"]: one["state"] for one in mine["results"]}
+    assert states["mechelen--on-my-list"] == "draft"
+    assert states["mechelen--samen-inburgeren"] == "published"
+    assert "mechelen--on-my-list" not in ask("contributor-2", "GET", "/api/practices?state=any&limit=200").text
+    assert ask("curator", "GET", "/api/practices?state=any").json()["total"] > 79
+
+
+def test_a_record_that_readers_are_led_to_does_not_leave_their_sight(desk: Server, ask: As) -> None:
+    path, revision = published(ask, "Led to")
+    transfer = {"id": "leading", "practice": path.rpartition("/")[2], "from_place": "Ghent", "to_place": "Riga"}
+    assert ask("curator", "POST", "/api/transfers", transfer).status_code == 201
+    hidden = ask("curator", "PATCH", path, {"record": {"visibility": "team"}}, revision)
+    assert hidden.status_code == 200, hidden.text
+    refused = ask("curator-2", "POST", f"{path}/publish", {}, hidden.json()["revision"])
+    assert refused.status_code == 409
+    assert refused.json()["referring"] == [{"kind": "transfer", "id": "leading"}]
+
+
+def test_a_submitted_record_says_what_it_still_needs(ask: As) -> None:
+    made = ask("contributor", "POST", "/api/practices", {"title": {"en": "Hardly begun"}}).json()
+    sent = ask("contributor", "POST", f"/api/practices/{made['id']}/submit", {}, made["revision"]).json()
+    assert {one["field"] for one in sent["missing"]} >= {"city", "themes"}
