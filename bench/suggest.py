@@ -32,6 +32,7 @@ from kg.ledger import Change
 from kg.records import to_graph, to_ntriples
 from kg.search import view
 from kg.search.embedding import Embedder, load_embedder, prepare_model
+from kg.search.switching import index_folder
 
 HEADING = """| practices | embedding alone, ms | suggestion, ms (p95) | ratio | start with first answer, s | memory, MB |
 |---:|---:|---:|---:|---:|---:|"""
@@ -153,7 +154,9 @@ def main() -> None:
     print("embedding the sentences once", file=sys.stderr)
     sums.learn(["Town.", *(sentence for pool in synthetic.sentences().values() for sentence in pool)])
     opened = Catalogue._open_search
-    Catalogue._open_search = lambda self: view.SearchView(self.folder.search, sums, read=self._read, discard=True)
+    Catalogue._open_search = lambda self: view.SearchView(
+        index_folder(self.folder.search, sums.identity), sums, read=self._read, discard=True
+    )
     try:
         rows = []
         if not options.json:

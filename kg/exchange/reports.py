@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 OUTCOMES = ("new", "changed", "unchanged", "refused")
 
+COLUMNS = (
+    *("place", "kind", "id", "title", "outcome", "state"),
+    *("differences", "problems", "missing", "duplicates", "notes"),
+)
+"""Of the report as a table."""
+
 
 @dataclass(frozen=True)
 class Duplicate:
@@ -120,19 +126,7 @@ class ImportReport:
 
     def sheet(self) -> Sheet:
         """One line for each row, as a table."""
-        columns = (
-            "place",
-            "kind",
-            "id",
-            "title",
-            "outcome",
-            "state",
-            "differences",
-            "problems",
-            "missing",
-            "duplicates",
-        )
-        return Sheet("report", (*columns, "notes"), [_cells(row) for row in self.rows])
+        return Sheet("report", COLUMNS, [_cells(row) for row in self.rows])
 
     def write_csv(self, out: BinaryIO) -> None:
         """The table as CSV, for a spreadsheet program."""

@@ -16,6 +16,7 @@ from kg import errors
 from kg.accounts import Actor
 from kg.errors import Busy, KgError, TooLarge, UnreadableInput
 from kg.exchange.importing import parsed_json
+from kg.exchange.reports import COLUMNS
 from kg.import_jobs import ImportJobs, Job
 from service.access import needs
 from service.api.answers import ImportJob, ImportList, ImportRows, ImportStarted
@@ -206,22 +207,9 @@ def _as_table(found: dict[str, Any]) -> bytes:
     """A stored report as CSV, one line for each row."""
     from kg.exchange.spreadsheets import Sheet, write_csv
 
-    columns = (
-        "place",
-        "kind",
-        "id",
-        "title",
-        "outcome",
-        "state",
-        "differences",
-        "problems",
-        "missing",
-        "duplicates",
-        "notes",
-    )
-    rows = [{column: _cell(row.get(column)) for column in columns} for row in found["rows"]]
+    rows = [{column: _cell(row.get(column)) for column in COLUMNS} for row in found["rows"]]
     out = io.BytesIO()
-    write_csv(Sheet("report", columns, rows), out)
+    write_csv(Sheet("report", COLUMNS, rows), out)
     return out.getvalue()
 
 
