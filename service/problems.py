@@ -216,8 +216,10 @@ def _allowed(request: Request) -> str:
     """Every method that the address answers: the router itself names only those of the first route that fits.
 
     As OpenAPI says, the description with the most fixed parts counts: "/api/practices/check" is no record's address.
-    Pages and what else is not described answer GET alone.
+    The Graph Store Protocol is described by the W3C; pages and what else is not described answer GET alone.
     """
+    if request.url.path == "/graphs" or request.url.path.startswith("/graphs/"):
+        return "DELETE, GET, HEAD, POST, PUT"
     described = request.app.openapi()["paths"]
     fitting = [path for path in described if compile_path(path)[0].match(request.url.path)]
     nearest = min(fitting, key=lambda path: path.count("{"), default=None)

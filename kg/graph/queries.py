@@ -788,7 +788,7 @@ def _started(graph: GraphStore, limits: Limits, told: Callable[[], None]) -> _Ho
     """The sort of holder that the size of the graph asks for."""
     try:
         if isinstance(graph, OxigraphStore) and graph.folder is not None:
-            in_files = sum(file.stat().st_size for file in graph.folder.iterdir())
+            in_files = sum(map(_size, graph.folder.iterdir()))
             if in_files * MEMORY_PER_BYTE > limits.graph_bytes:
                 return _OnDisk(graph, graph.folder.parent)
         return _InMemory(graph, told)
@@ -815,3 +815,10 @@ def _snapshots_folder(beside: Path) -> tuple[Path, int]:
     lock = os.open(folder, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return folder, lock
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file; 0 for one that the engine has cleared away meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.stat().st_size
+    return 0

@@ -208,7 +208,7 @@ def test_an_export_can_be_loaded_again_and_changes_nothing(place: Path, tmp_path
     assert exported["records"] == len(file.read_text(encoding="utf-8").splitlines())
     again = json.loads(run("load", file, "--json", folder=place).stdout)
     assert (again["new"], again["changed"], again["unchanged"]) == (0, 0, exported["records"])
-    assert ".jsonl" in told(run("export", tmp_path / "all.xlsx", folder=place), 1)
+    assert ".jsonl" in told(run("export", tmp_path / "all.pdf", folder=place), 1)
 
 
 def test_init_if_missing_leaves_a_folder_as_it_is(place: Path) -> None:
