@@ -42,7 +42,10 @@ class Need:
 
 @dataclass(frozen=True)
 class SuggestionRequest:
-    """A checked request. `mentee` is the identifier of a city on record; `profile` stands in for one that is not."""
+    """A checked request. `mentee` is the identifier of a city on record; `profile` stands in for one that is not.
+
+    `per_country` is how many mentors of one country are wanted at most, None for any number.
+    """
 
     needs: tuple[Need, ...]
     mentee: str | None = None
@@ -51,6 +54,7 @@ class SuggestionRequest:
     weights: Mapping[str, object] = field(default_factory=dict)
     limit: int = 5
     as_of: date | None = None
+    per_country: int | None = None
 
 
 def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
@@ -68,7 +72,7 @@ def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
     Traceback (most recent call last):
     kg.errors.BadRequest: needs: give 1 to 20 needs, each with a text
     """
-    _only(data, "", "needs", "mentee", "filters", "weights", "limit", "as_of")
+    _only(data, "", "needs", "mentee", "filters", "weights", "limit", "as_of", "diversity")
     needs = data.get("needs")
     if not isinstance(needs, Sequence) or isinstance(needs, str) or not 1 <= len(needs) <= MOST_NEEDS:
         raise BadRequest(f"needs: give 1 to {MOST_NEEDS} needs, each with a text")
@@ -87,7 +91,22 @@ def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
         weights=weights,
         limit=limit,
         as_of=_day(data.get("as_of"), "as_of"),
+        per_country=read_diversity(data.get("diversity")),
     )
+
+
+def read_diversity(data: Any) -> int | None:
+    """How many mentors of one country are wanted at most; None where nothing is asked for.
+
+    Raises BadRequest for anything but {"per_country": 1 to 50}.
+    """
+    if data is None:
+        return None
+    _only(data, "diversity", "per_country")
+    most = data.get("per_country")
+    if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_SUGGESTIONS:
+        raise BadRequest(f"diversity.per_country: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(most)}")
+    return most
 
 
 def _need(data: Any, where: str, known: Known) -> Need:
