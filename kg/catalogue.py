@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rdflib import DCTERMS, Graph
+from rdflib import DCTERMS, SDO, Graph
 
 from kg.city_facts import CityFactsReader, country_names
 from kg.errors import BadRequest, Busy, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
@@ -23,6 +23,7 @@ from kg.fields import declaration, in_language
 from kg.folder import DataFolder
 from kg.graph.store import OxigraphStore
 from kg.ledger import VISIBILITIES, Change, Head, Ledger, Revision, Transaction
+from kg.matching.diversity import spread
 from kg.matching.facts import CityFacts, Hit, Mentee, NeedHits
 from kg.matching.profile import Profile
 from kg.matching.reasons import ROLE_LIMITS
@@ -43,6 +44,7 @@ from kg.suggesting import (
     need_text,
     read_filters,
     read_request,
+    write_diversity,
     write_suggestion,
 )
 from kg.validation import Referenced, Validation, nearest, refusing
@@ -94,6 +96,19 @@ SELECT ?need ?text ?theme {{{{
   ?need <{MG.mentee}> <{{city}}> ; <{MG.needText}> ?text
   OPTIONAL {{{{ ?need <{DCTERMS.subject}> ?theme }}}}
 }}}}"""
+
+_NEEDS_ON_RECORD = f"""
+SELECT ?need ?mentee ?text ?theme {{
+  ?need <{MG.needText}> ?text ; <{MG.mentee}> ?mentee
+  OPTIONAL {{ ?need <{DCTERMS.subject}> ?theme }}
+}}"""
+
+_RECORDS_OF_CITIES = f"""
+SELECT ?city (COUNT(DISTINCT ?practice) AS ?records) {{
+  {{ ?practice <{MG.practisedIn}> ?city }} UNION {{ ?practice <{MG.partner}>/<{MG.partnerCity}> ?city }}
+}} GROUP BY ?city"""
+
+_COUNTRIES_OF_CITIES = f"SELECT ?city ?country {{ ?city <{SDO.addressCountry}> ?country ; a <{MG.City}> }}"
 
 
 def _quiet(what: str, done: int, total: int) -> None:
@@ -733,7 +748,13 @@ class Catalogue:
         needs = [
             self._need_hits(need, known, hits) for need, known, hits in zip(asked.needs, understood, found, strict=True)
         ]
-        suggestions = suggest(needs, cities, mentee=mentee, profile=profile, as_of=as_of, limit=asked.limit)
+        weighed = asked.limit if asked.per_country is None else profile.candidates
+        suggestions = suggest(needs, cities, mentee=mentee, profile=profile, as_of=as_of, limit=weighed)
+        diversity = None
+        if asked.per_country is not None:
+            countries = {id: city.country for id, city in cities.items()}
+            suggestions, back = spread(suggestions, countries, asked.per_country, asked.limit)
+            diversity = write_diversity(asked.per_country, back, cities, self.base, language)
         languages = [known.language for known in understood]
         return {
             "suggestions": [
@@ -743,6 +764,7 @@ class Catalogue:
                 self._need_answer(need, known, language) for need, known in zip(asked.needs, understood, strict=True)
             ],
             "mentee": city_reference(on_record, self.base, language) if on_record else None,
+            "diversity": diversity,
             "role_limits": in_language(ROLE_LIMITS, language),
             "profile": {"name": profile.name, "version": profile.version, "changed": list(profile.changed)},
             "as_of": as_of.isoformat(),
@@ -764,6 +786,24 @@ class Catalogue:
         wanted = cohorts.read_cohort(request, self)
         self._refresh()
         found = cohorts.pair_cohort(wanted, self, self.profile, self.base, language)
+        revision = self._search_follower.reached if self._search_follower else 0
+        return {**found, "revision": revision, "model": self.search.embedder.identity}
+
+    def exposure(
+        self, request: Mapping[str, Any], *, language: str = "en", progress: Progress = _quiet
+    ) -> dict[str, Any]:
+        """How the attention of suggestions spreads over cities: over the needs of a request, or those on record.
+
+        `request` is the body of `POST /api/suggestions/exposure` as `docs/http.md` describes it. The same
+        request on the same data gets the same answer.
+
+        Raises BadRequest or TooLarge for a request that cannot be used, ModelMissing without a model.
+        """
+        from kg.exposure import measure_exposure, read_exposure
+
+        wanted = read_exposure(request, self)
+        self._refresh()
+        found = measure_exposure(wanted, self, self.profile, self.base, language, progress)
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}
 
@@ -812,6 +852,35 @@ class Catalogue:
             }
             for need, texts in sorted(found.items())
         ]
+
+    def needs_on_record(self) -> list[dict[str, Any]]:
+        """All public needs, by identifier, each as a request for exposure has it: its words, themes and mentee."""
+        found: dict[str, tuple[str, dict[str, str], set[str]]] = {}
+        for row in self.graph.rows(_NEEDS_ON_RECORD):
+            mentee = str(row["mentee"]).rpartition("/")[2]
+            _, texts, themes = found.setdefault(str(row["need"]), (mentee, {}, set()))
+            texts[row.get("text@lang") or "en"] = str(row["text"])
+            if row.get("theme"):
+                themes.add(str(row["theme"]).rpartition("/")[2])
+        return [
+            {
+                "text": in_language(texts, "en"),
+                "language": "en" if "en" in texts else next(iter(texts)),
+                "themes": sorted(themes),
+                "mentee": mentee,
+            }
+            for _, (mentee, texts, themes) in sorted(found.items())
+        ]
+
+    def records_of_cities(self) -> dict[str, int]:
+        """How many public practices each city has, as its own or as a partner; cities without any are left out."""
+        rows = self.graph.rows(_RECORDS_OF_CITIES)
+        return {str(row["city"]).rpartition("/")[2]: int(str(row["records"])) for row in rows if row.get("city")}
+
+    def countries_of_cities(self) -> dict[str, str]:
+        """The country of each public city that has one on record, as two letters."""
+        rows = self.graph.rows(_COUNTRIES_OF_CITIES)
+        return {str(row["city"]).rpartition("/")[2]: str(row["country"]) for row in rows}
 
     def _pointing_to_cities(self, query: str) -> list[str]:
         """Identifiers of the cities that a query names."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from kg.city_facts import LEVELS, country_names
 from kg.errors import BadRequest, TooLarge, quoted
 from kg.fields import in_language
+from kg.matching.diversity import spread_sentence
 from kg.matching.facts import Caution, CityFacts, DeclaredExperience, Mentee, NeedAnswer, Reason, Suggestion, Unknown
 from kg.matching.profile import HIGHEST_WEIGHT
 from kg.records import LANGUAGE_TAG
@@ -312,6 +313,26 @@ def write_suggestion(
         "against": [in_language(text, language) for text in suggestion.against],
         "unknowns": [_unknown(unknown, language) for unknown in suggestion.unknowns],
         "cautions": [_caution(caution, language) for caution in suggestion.cautions],
+    }
+
+
+def write_diversity(
+    per_country: int, set_back: Sequence[Suggestion], cities: Mapping[str, CityFacts], base: str, language: str
+) -> dict[str, Any]:
+    """What the wish for few mentors of each country did: whom it set back, with the rank each would have had."""
+    said = spread_sentence(per_country, [cities[one.city].name for one in set_back])
+    return {
+        "per_country": per_country,
+        "set_back": [
+            {
+                "city": city_reference(cities[one.city], base, language),
+                "rank": one.rank,
+                "band": one.band,
+                "band_label": in_language(one.band_label, language),
+            }
+            for one in set_back
+        ],
+        "text": in_language(said, language),
     }
 
 

@@ -240,6 +240,7 @@ def suggest(
     country: Annotated[list[str] | None, typer.Option(help="Only mentors of this country (BE); repeatable.")] = None,
     theme: Annotated[list[str] | None, typer.Option(help="Only practices on this theme; repeatable.")] = None,
     weight: Annotated[list[str] | None, typer.Option(help="How much a factor counts (language=2); repeatable.")] = None,
+    per_country: Annotated[int | None, typer.Option(min=1, max=50, help="Most mentors of one country.")] = None,
     lang: Annotated[
         str | None, typer.Option(help="Language of the reasons: en or fr; the need's if it is one.")
     ] = None,
@@ -249,7 +250,7 @@ def suggest(
     """Suggest mentor cities for one or more needs, with their practices, passages and reasons."""
     from service.printing import print_json, print_suggestions
 
-    request = suggestion_request(needs, mentee, limit, country, theme, weight)
+    request = suggestion_request(needs, mentee, limit, country, theme, weight, per_country)
     language = answer_language(lang, needs[0])
     answer = read(data, lambda source: source.suggest_mentors(request, language=language))
     if as_json:
@@ -615,6 +616,7 @@ def suggestion_request(
     countries: list[str] | None,
     themes: list[str] | None,
     weights: list[str] | None,
+    per_country: int | None = None,
 ) -> dict[str, Any]:
     """The request as the catalogue reads it, held to the same limits as over HTTP."""
     from pydantic import ValidationError
@@ -629,6 +631,8 @@ def suggestion_request(
         wanted["filters"] = {"countries": countries or [], "themes": themes or []}
     if weights:
         wanted["weights"] = dict(_weight(text) for text in weights)
+    if per_country:
+        wanted["diversity"] = {"per_country": per_country}
     try:
         return SuggestionRequest.model_validate(wanted).plain()
     except ValidationError as error:

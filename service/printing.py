@@ -115,6 +115,8 @@ def print_suggestions(answer: Mapping[str, Any], language: str) -> None:
             _("Try other words, or say what people should be able to do afterwards."),
             sep="\n",
         )
+    if answer["diversity"]:
+        out.print(Text(f"\n{answer['diversity']['text']}", style="dim"))
     out.print()
     out.print(Text(_("What a mentor city does, and does not do"), style="bold"))
     out.print(Text(answer["role_limits"]))

@@ -90,6 +90,12 @@ class Filters(Given):
     exclude_cities: list[Reference] = Field(default_factory=list, max_length=LISTED_LIMIT)
 
 
+class Diversity(Given):
+    """A wish for mentors of several countries. A city whose country is not on record is never set back."""
+
+    per_country: Annotated[int, Field(ge=1, le=50)] = Field(description="Most mentors of one country.")
+
+
 class SuggestionRequest(Given):
     """What is needed, by whom, and what counts."""
 
@@ -101,6 +107,7 @@ class SuggestionRequest(Given):
     )
     limit: Annotated[int, Field(ge=1, le=50)] = 5
     as_of: Day | None = Field(default=None, description="The day from which ages are counted; today otherwise.")
+    diversity: Diversity | None = Field(default=None, description="A wish for mentors of several countries.")
 
     def plain(self) -> dict[str, Any]:
         """What was given, as plain JSON for the catalogue."""
@@ -206,6 +213,21 @@ class ProfileName(Answered):
     changed: list[str]
 
 
+class SetBack(Answered):
+    city: CityName
+    rank: int = Field(description="The rank it would have without the wish.")
+    band: Literal["strong", "good", "possible", "weak"]
+    band_label: str
+
+
+class Spread(Answered):
+    """What a wish for several countries did to the list."""
+
+    per_country: int
+    set_back: list[SetBack] = Field(description="Cities that would be in the list without the wish.")
+    text: str
+
+
 class Suggestions(Answered):
     suggestions: list[Suggestion]
     needs: list[ReadNeed]
@@ -213,6 +235,7 @@ class Suggestions(Answered):
     model: str = Field(description="Identity of the embedding model.")
     profile: ProfileName
     mentee: CityName | None
+    diversity: Spread | None = Field(default=None, description="Null where no such wish was said.")
     as_of: str = Field(description="The day from which ages were counted.")
     role_limits: str = Field(description="What mentors do and what they do not.")
 

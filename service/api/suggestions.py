@@ -99,6 +99,7 @@ def suggest_mentors_by_link(
             max_length=50, description="A factor and how much it counts, such as language:2.", examples=["language:2"]
         ),
     ] = None,
+    per_country: Annotated[int | None, Query(ge=1, le=50, description="Most mentors of one country.")] = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 5,
     as_of: Annotated[Day | None, Query(description="The day from which ages are counted.")] = None,
 ) -> JSONResponse:
@@ -118,6 +119,7 @@ def suggest_mentors_by_link(
         "weights": dict(_weight(text, place) for place, text in enumerate(weight or [])),
         "limit": limit,
         "as_of": as_of,
+        "diversity": None if per_country is None else {"per_country": per_country},
     }
     return answer(
         request, SuggestionRequest.model_validate({key: value for key, value in wanted.items() if value}), language
