@@ -44,12 +44,17 @@ class Level:
 
     `documented` is the part that its practices show, None where it has none; `stated` the statement
     that decided, None where the practices did. `inputs` are the practices counted, best first.
+
+    `extent` is how far along the city is whatever the evidence: the same with the usual evidence for every
+    practice. Peers are compared by it, so that a better evaluation moves no city away from its peers; None
+    where the profile compares no peers.
     """
 
     value: float
     documented: float | None
     stated: DeclaredExperience | None
     inputs: tuple[Input, ...]
+    extent: float | None = None
 
 
 def freshness(year: int, as_of: date, half_life_years: float) -> float:
@@ -167,14 +172,14 @@ def mentor_level(
     (0.92, [('a', 1.0), ('b', 0.4)])
     """
     close = ((city.practice[id], similarity) for id, similarity in similarities.items())
-    documented = _documented(city, need, close, profile, as_of)
+    documented, extent = _documented(city, need, close, profile, as_of)
     stated = [(_reliance(s, profile, as_of), s) for s in _on_need(city.experience, need)]
     said, statement = max(stated, key=lambda pair: pair[0], default=(0.0, None))
     shown = noisy_or((i.weight for i in documented), profile.best) if documented else None
     if shown is None and statement is None:
         return None
     decided = statement if shown is None or said > shown else None
-    return Level(max(shown or 0.0, said), shown, decided, documented)
+    return Level(max(shown or 0.0, said), shown, decided, documented, None if extent is None else max(extent, said))
 
 
 def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) -> Level | None:
@@ -193,12 +198,12 @@ def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) 
     """
     statements = _on_need(mentee.experience, need)
     own_words = [s for s in statements if s.basis != "derived"] or statements
-    documented = _documented(mentee, need, (), profile, as_of)
+    documented, extent = _documented(mentee, need, (), profile, as_of)
     shown = noisy_or((i.weight for i in documented), profile.best) if documented else None
     if own_words:
         statement = max(own_words, key=lambda s: s.level)
-        return Level(statement.level, shown, statement, documented)
-    return None if shown is None else Level(shown, shown, None, documented)
+        return Level(statement.level, shown, statement, documented, None if extent is None else statement.level)
+    return None if shown is None else Level(shown, shown, None, documented, extent)
 
 
 def _documented(
@@ -207,13 +212,19 @@ def _documented(
     close: Iterable[tuple[PracticeFacts, float]],
     profile: Profile,
     as_of: date,
-) -> tuple[Input, ...]:
-    """The practices that count, best first, at most the profile's number; `close` are others with their similarity."""
+) -> tuple[tuple[Input, ...], float | None]:
+    """The practices that count, best first, at most the profile's number, and how far along they show the city to be.
+
+    `close` are others with their similarity. The extent is None where the profile compares no peers.
+    """
     about = {practice.id: (practice, similarity) for practice, similarity in close if similarity > 0}
     for theme in need.covered & city.practices_on.keys():
         about |= {practice.id: (practice, 1.0) for practice in city.practices_on[theme]}
     inputs = [weigh_practice(p, share, profile, as_of) for p, share in about.values() if p.status != "planned"]
-    return tuple(sorted(inputs, key=lambda i: (-i.weight, i.practice))[: profile.best])
+    extent = None
+    if profile.best_gap is not None:
+        extent = noisy_or((i.about * i.tie * profile.usual_evidence * i.freshness for i in inputs), profile.best)
+    return tuple(sorted(inputs, key=lambda i: (-i.weight, i.practice))[: profile.best]), extent
 
 
 def _on_need(statements: Iterable[DeclaredExperience], need: NeedHits) -> list[DeclaredExperience]:

@@ -16,7 +16,7 @@ from functools import partial
 from kg.matching import reasons
 from kg.matching.aggregation import discounted_sum
 from kg.matching.experience import Input, Level, freshness, newest_sure_year
-from kg.matching.facts import Availability, CityFacts, Mentee, Names, NeedAnswer, NeedHits, PracticeFacts, Unknown
+from kg.matching.facts import Availability, Cited, CityFacts, Mentee, Names, NeedAnswer, NeedHits, PracticeFacts, Unknown
 from kg.matching.profile import Profile
 
 
@@ -162,10 +162,23 @@ def gap_value(mentor: float, mentee: float, full_gap: float) -> float:
     return min(1.0, max(0.0, (mentor - mentee) / full_gap))
 
 
+def peer_gap_value(difference: float, best_gap: float, full_gap: float) -> float:
+    """max(0, 1 − |d − b| / g*): 1 for the best difference of levels, 0 for one that lies `full_gap` from it.
+
+    For cities that learn from each other: somebody who is a little ahead, or about as far. Source: DOMAIN 2.4
+    ("block g ≤ 0 except in peer mode"); the form is the triangle of the profile's two constants.
+
+    >>> [round(peer_gap_value(d, best_gap=0.1, full_gap=0.5), 2) for d in (0.1, 0.35, -0.15, 0.6, 1.0)]
+    [1.0, 0.5, 0.5, 0.0, 0.0]
+    """
+    return max(0.0, 1.0 - abs(difference - best_gap) / full_gap)
+
+
 def gap(case: Case) -> Factor:
     """Mean gap over the needs for which the mentee's own level is known; unknown where none is.
 
-    Whether it is known depends on the mentee alone, so it is known for all cities or for none.
+    In mentoring, whether it is known depends on the mentee alone, so it is known for all cities or for none; see
+    `_peer_gap` for a profile that names a best gap.
 
     >>> case = Case(CityFacts("gent", {"en": "Ghent"}), Mentee(),
     ...             [NeedHits(())], (), (Level(0.75, 0.75, None, ()),), (Level(0.5, None, None, ()),), (1,), Profile(), date(2026, 1, 1))
@@ -175,6 +188,8 @@ def gap(case: Case) -> Factor:
     mentee = case.mentee
     if mentee is None:
         return _unknown("gap", partial(reasons.mentee_not_named, "gap"))
+    if case.profile.best_gap is not None:
+        return _peer_gap(case, mentee, case.profile.best_gap)
     gaps = [
         None if own is None else gap_value(level.value if level else 0.0, own.value, case.profile.full_gap)
         for level, own in zip(case.levels, case.own_levels, strict=True)
@@ -183,6 +198,36 @@ def gap(case: Case) -> Factor:
     if value is None:
         return _unknown("gap", partial(reasons.own_level_unknown, mentee))
     return Factor("gap", value, "for" if value > 0 else "against", partial(reasons.gap, value, mentee))
+
+
+def _peer_gap(case: Case, mentee: Mentee, best_gap: float) -> Factor:
+    """Mean closeness of the gaps to the best one. Levels are compared without their evidence (`Level.extent`): a
+    better evaluation makes no city a worse peer.
+
+    A need on which the city has nothing counts 0, as in experience; a city of which nothing at all is known is
+    neither near nor far.
+    """
+    pairs = list(zip(case.levels, case.own_levels, case.needs, strict=True))
+    if all(own is None for _, own, _ in pairs):
+        return _unknown("gap", partial(reasons.own_level_unknown, mentee))
+    if all(level is None for level, _, _ in pairs):
+        return _unknown("gap", partial(reasons.experience_unknown, case.city, "gap"))
+    differences = [
+        (need.weight, None if level is None or own is None else (level.extent or 0.0) - (own.extent or 0.0))
+        for level, own, need in pairs
+    ]
+    values = [
+        (
+            weight,
+            None if own is None else 0.0 if d is None else peer_gap_value(d, best_gap, case.profile.full_gap),
+        )
+        for (weight, d), (_, own, _) in zip(differences, pairs, strict=True)
+    ]
+    value = weighted_mean(values) or 0.0
+    stance = "for" if value >= 0.6 else "against" if value < 0.25 else "neutral"
+    farthest = max((d - best_gap for _, d in differences if d is not None), key=abs, default=-1.0)
+    direction = 0.0 if value >= 0.6 else farthest
+    return Factor("gap", value, stance, partial(reasons.peer_gap, direction, mentee))
 
 
 # Context: a soft factor, as a hard filter on size would have refused every real IncluCities pair
@@ -390,8 +435,8 @@ def trust(case: Case) -> Factor:
     return Factor("trust", 1.0, "for", partial(reasons.ties, *named, mentorship))
 
 
-# Evidence and freshness of the practices shown. Both already act through experience, so their weight
-# is 0 unless a request raises it.
+# Evidence, freshness and transferability of the practices shown. The first two already act through experience, and
+# few records tell the third, so their weight is 0 unless a request raises it.
 
 
 def evidence(case: Case) -> Factor:
@@ -420,6 +465,39 @@ def recency(case: Case) -> Factor:
     return Factor("freshness", value, stance, partial(reasons.recency, max(years)))
 
 
+def transferability_value(told: int) -> float:
+    """1 − ½ⁿ for n things that records tell for transfer: each adds half of what is missing, none is demanded.
+
+    >>> transferability_value(1), transferability_value(2)
+    (0.5, 0.75)
+    """
+    return 1.0 - 0.5**told
+
+
+def transferability(case: Case) -> Factor:
+    """How much the best told of the practices shown says for transfer; unknown where none says anything.
+
+    Counted are core elements to keep, parts to adapt, success factors and conditions, as far as stated, and having
+    been taken up elsewhere. Source: DOMAIN 1.3 (transferability, key elements stated: URBACT, Interreg Europe). It
+    tells how well a practice can be judged and adapted, not whether it will work: PIET-T (DOMAIN 2.1) warns that
+    transferability can only be anticipated; `kg.matching.transferability` looks at one practice and one city.
+
+    >>> told = PracticeFacts("a", {"en": "A"}, told_for_transfer=frozenset({"conditions"}), taken_up=2)
+    >>> case = Case(CityFacts("gent", {"en": "Ghent"}, practices=(told,)), None, [NeedHits(())],
+    ...             (NeedAnswer(0, 0.4, None, (Cited("a", {}, 0.4, 0.4, None, None),)),), (None,), (None,), (1,),
+    ...             Profile(), date(2026, 1, 1))
+    >>> transferability(case).value
+    0.75
+    """
+    counted = [(len(p.told_for_transfer) + (p.taken_up > 0), p) for p in case.shown()]
+    best = max((number for number, _ in counted), default=0)
+    if best == 0:
+        return _unknown("transferability", partial(reasons.transferability_unknown, case.city))
+    practice = next(p for number, p in counted if number == best)
+    stance = "for" if best > 1 or practice.taken_up else "neutral"
+    return Factor("transferability", transferability_value(best), stance, partial(reasons.transferability, practice))
+
+
 FACTORS: Mapping[str, Callable[[Case], Factor]] = {
     "relevance": relevance,
     "experience": experience,
@@ -430,5 +508,6 @@ FACTORS: Mapping[str, Callable[[Case], Factor]] = {
     "trust": trust,
     "evidence": evidence,
     "freshness": recency,
+    "transferability": transferability,
 }
 """Every factor by the name of its weight."""

@@ -14,7 +14,7 @@ HIGHEST_WEIGHT = 1000.0
 """Above it a weight says nothing that a smaller one would not; the limit keeps sums finite."""
 
 
-def _constants(**values: float) -> Mapping[str, float]:
+def constants(**values: float) -> Mapping[str, float]:
     """A mapping that nobody can change by accident; underscores become hyphens, as in notations."""
     return MappingProxyType({name.replace("_", "-"): value for name, value in values.items()})
 
@@ -33,7 +33,8 @@ class Profile:
     """Weights, half-life and thresholds of a ranking. DESIGN section 6 and DOMAIN 2.3, 2.4 are their source.
 
     `weights`: how much each factor counts, any unit, 0 or more. Evidence and freshness act through
-    experience; at weight 0 they are shown and do not count twice, and a request may raise them.
+    experience; at weight 0 they are shown and do not count twice, and a request may raise them. Transferability
+    is at 0 because few records tell it (3 of the 79 that start the graph name conditions).
     `ties`: how far a practice is a city's own, in [0, 1]. A tie that is not stated counts as own: the
     record names the city as the place of practice, and unknown never counts as bad.
     `evidence`: how far a kind of evidence is relied on, in [0, 1]. `bases`: the same for a statement of
@@ -44,6 +45,8 @@ class Profile:
     `half_life_years`: the age at which a practice counts half.
     `best` and `discount`: m and γ of the discounted sum over a city's best practices.
     `full_gap`: the difference of levels from which on a larger gap adds nothing, in (0, 1].
+    `best_gap`: the difference of levels that is best, in [0, 1], where cities are to learn from each other as peers;
+    a gap that lies `full_gap` from it counts 0. None: the larger the better, as mentoring wants it.
     `size_ratio`: ratio of populations from which on two cities count as wholly different in size.
     `share_range`: the same as a difference of foreign-born shares.
     `context`: weights of the parts of context.
@@ -54,12 +57,21 @@ class Profile:
     theme names in four languages and the problems of practices as needs (323 first places): of those called
     strong 98 % were of a city with such a practice, of good 91 %, of possible 75 %, of weak 68 %.
     `changed`: names of the weights that a request has set.
+    `label`: what the profile is for, in English and French.
     """
 
     name: str = "mentoring"
     version: str = "1"
+    label: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType(
+            {
+                "en": "A city with clearly more experience accompanies one that begins.",
+                "fr": "Une ville nettement plus expérimentée accompagne une ville qui débute.",
+            }
+        )
+    )
     weights: Mapping[str, float] = field(
-        default_factory=lambda: _constants(
+        default_factory=lambda: constants(
             relevance=0.50,
             experience=0.15,
             gap=0.10,
@@ -69,24 +81,26 @@ class Profile:
             trust=0.05,
             evidence=0.0,
             freshness=0.0,
+            transferability=0.0,
         )
     )
-    ties: Mapping[str, float] = field(default_factory=lambda: _constants(own=1.0, partner=0.6, located=0.4))
+    ties: Mapping[str, float] = field(default_factory=lambda: constants(own=1.0, partner=0.6, located=0.4))
     evidence: Mapping[str, float] = field(
-        default_factory=lambda: _constants(
+        default_factory=lambda: constants(
             independent_evaluation=0.9, outcome_counts=0.7, label_or_award=0.6, activity_counts=0.5, none=0.3
         )
     )
-    bases: Mapping[str, float] = field(default_factory=lambda: _constants(assessed=0.9, derived=0.7, declared=0.5))
+    bases: Mapping[str, float] = field(default_factory=lambda: constants(assessed=0.9, derived=0.7, declared=0.5))
     usual_evidence: float = 0.59
     usual_freshness: float = 0.42
     half_life_years: float = 6.0
     best: int = 3
     discount: float = 0.5
     full_gap: float = 0.5
+    best_gap: float | None = None
     size_ratio: float = 100.0
     share_range: float = 0.5
-    context: Mapping[str, float] = field(default_factory=lambda: _constants(size=0.6, country=0.2, migration=0.2))
+    context: Mapping[str, float] = field(default_factory=lambda: constants(size=0.6, country=0.2, migration=0.2))
     lowest_similarity: float = 0.1
     candidates: int = 100
     bands: tuple[Band, ...] = (Band("strong", 0.42, 0.38), Band("good", 0.32, 0.28), Band("possible", 0.22, 0.16))
@@ -104,7 +118,7 @@ class Profile:
         >>> Profile().with_weights({"distance": 1})
         Traceback (most recent call last):
         kg.errors.BadRequest: weight 'distance': no such factor; there are relevance, experience, gap,
-            context, language, capacity, trust, evidence, freshness
+            context, language, capacity, trust, evidence, freshness, transferability
         """
         checked = {name: self._checked(name, weight) for name, weight in overrides.items()}
         changed = {name for name, weight in checked.items() if weight != self.weights[name]}

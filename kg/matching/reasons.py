@@ -33,6 +33,7 @@ FACTOR_LABELS: Mapping[str, Names] = {
     "trust": {"en": "Existing ties", "fr": "Liens existants"},
     "evidence": {"en": "Evidence", "fr": "Éléments de preuve"},
     "freshness": {"en": "How recent", "fr": "Actualité"},
+    "transferability": {"en": "Told for transfer", "fr": "Éléments de transfert"},
 }
 
 BAND_LABELS: Mapping[str, Names] = {
@@ -244,6 +245,36 @@ def gap(value: float, mentee: Mentee | None) -> Names:
     }
 
 
+def peer_gap(direction: float, mentee: Mentee | None) -> Names:
+    """How close the two are, where they are to learn from each other: `direction` is 0 for close, else above or below
+    0 as the city is too far ahead or behind.
+
+    >>> peer_gap(0.0, Mentee({"en": "Capaci"}))["en"]
+    'It is about as far along as Capaci: a good distance for learning from each other.'
+    """
+    if direction == 0:
+        en, fr = (
+            "about as far along as {}: a good distance for learning from each other",
+            ("à peu près aussi avancée que {} : une bonne distance pour apprendre l’une de l’autre"),
+        )
+    elif direction > 0:
+        en, fr = (
+            "clearly further along than {}; peers learn more from each other where the distance is small",
+            ("nettement plus avancée que {} ; entre pairs, on apprend davantage lorsque la distance est petite"),
+        )
+    else:
+        en, fr = (
+            "less far along than {} on record; peers learn more from each other where the distance is small",
+            (
+                "moins avancée que {} d’après les fiches ; entre pairs, on apprend davantage lorsque la distance est petite"
+            ),
+        )
+    return {
+        "en": f"It is {en.format(_name(mentee, 'en'))}.",
+        "fr": f"Elle est {fr.format(_name(mentee, 'fr'))}.",
+    }
+
+
 def size(city: CityFacts, mentee: Mentee, population: int, other: int) -> Names:
     """Both populations and their ratio; `population` is the city's, `other` the mentee's, both above 0.
 
@@ -388,6 +419,37 @@ def recency(year: int) -> Names:
     }
 
 
+TOLD_FOR_TRANSFER: Mapping[str, Names] = {
+    "core_elements": {"en": "what must be kept", "fr": "ce qu’il faut garder"},
+    "adaptable_parts": {"en": "what may be adapted", "fr": "ce qu’on peut adapter"},
+    "success_factors": {"en": "what made it work", "fr": "ce qui a permis la réussite"},
+    "conditions": {"en": "what another city needs first", "fr": "ce qu’il faut d’abord à une autre ville"},
+}
+
+
+def transferability(practice: PracticeFacts) -> Names:
+    """What the record tells for transfer, and how often the practice was taken up.
+
+    >>> transferability(PracticeFacts("x", {"en": "Buddies"}, told_for_transfer=frozenset({"conditions"}), taken_up=1))["en"]
+    '“Buddies” tells what another city needs first; it has been taken up in 1 other place on record.'
+    """
+    told = [words for key, words in TOLD_FOR_TRANSFER.items() if key in practice.told_for_transfer]
+    places = practice.taken_up
+    plural = "s" if places > 1 else ""
+
+    def sentence(language: str) -> str:
+        title, parts = quoted_title(practice.title, language), listed([words[language] for words in told], language)
+        if language == "fr":
+            up = f"a été reprise à {places} autre{plural} endroit{plural}, d’après les fiches"
+            said = f"{title} dit {parts}" if parts else ""
+            return f"{said} ; elle {up}." if said and places else f"{said or f'{title} {up}'}."
+        up = f"has been taken up in {places} other place{plural} on record"
+        said = f"{title} tells {parts}" if parts else ""
+        return f"{said}; it {up}." if said and places else f"{said or f'{title} {up}'}."
+
+    return _said(sentence)
+
+
 # What is unknown, and whom to ask
 
 
@@ -438,11 +500,11 @@ def mentee_not_named(factor: str) -> Unknown:
     )
 
 
-def experience_unknown(city: CityFacts) -> Unknown:
+def experience_unknown(city: CityFacts, factor: str = "experience") -> Unknown:
     """Nothing on record says how far the city has come."""
     return ask_mentor(
         city,
-        "experience",
+        factor,
         {
             "en": "How far it has come in this field is not on record.",
             "fr": "Son avancement dans ce domaine n’est pas documenté.",
@@ -584,6 +646,22 @@ def recency_unknown(city: CityFacts) -> Unknown:
     )
 
 
+def transferability_unknown(city: CityFacts) -> Unknown:
+    """None of the practices shown says anything on transfer."""
+    return ask_mentor(
+        city,
+        "transferability",
+        {
+            "en": "What another city must keep, may adapt and needs first is not told.",
+            "fr": "Ce qu’une autre ville doit garder, peut adapter et doit d’abord réunir n’est pas indiqué.",
+        },
+        {
+            "en": "what must be kept, what may be adapted and what it took",
+            "fr": "ce qu’il faut garder, ce qu’on peut adapter et ce qu’il a fallu",
+        },
+    )
+
+
 # What to keep in mind
 
 _CAUTIONS: Mapping[str, Names] = {
@@ -616,6 +694,10 @@ _CAUTIONS: Mapping[str, Names] = {
     "claims-contradict": {
         "en": "Sources contradict each other on figures or dates: {}.",
         "fr": "Les sources se contredisent sur des chiffres ou des dates : {}.",
+    },
+    "conditions-stated": {
+        "en": "The record names conditions for transfer; look at them first: {}.",
+        "fr": "La fiche pose des conditions de transfert ; regardez-les d’abord : {}.",
     },
     "other-body": {
         "en": "Run with or by another body, not by the city alone: {}.",

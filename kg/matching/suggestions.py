@@ -87,14 +87,49 @@ def suggest(
     1 lyon strong ['trees']
     2 gent weak ['panel']
     """
+    best = rank_cities(needs, cities, mentee=mentee, profile=profile, as_of=as_of, limit=limit)
+    return [explained(one, rank) for rank, one in enumerate(best, start=1)]
+
+
+def rank_cities(
+    needs: Sequence[NeedHits],
+    cities: Mapping[str, CityFacts],
+    *,
+    mentee: Mentee | None = None,
+    profile: Profile = DEFAULT,
+    as_of: date,
+    limit: int = 10,
+) -> list[Weighed]:
+    """The cities of `suggest`, in its order, weighed and not yet explained.
+
+    Raises ValueError as `suggest` does.
+    """
     _check(needs, limit)
     own_levels = tuple(mentee_level(mentee, need, profile, as_of) if mentee else None for need in needs)
     weighed = (
         weigh_case(_case(city, found, needs, mentee, own_levels, profile, as_of))
         for city, found in _candidates(needs, cities, mentee, profile)
     )
-    best = heapq.nsmallest(limit, weighed, key=lambda w: (-round(w.utility, 9), w.case.city.id))
-    return [_explained(one, rank) for rank, one in enumerate(best, start=1)]
+    return heapq.nsmallest(limit, weighed, key=rank_key)
+
+
+def rank_key(weighed: Weighed) -> tuple[float, str]:
+    """What the order is made of: the utility to 9 decimals, the largest first, then the city's id."""
+    return -round(weighed.utility, 9), weighed.case.city.id
+
+
+def weigh_city(
+    city: CityFacts, needs: Sequence[NeedHits], *, mentee: Mentee | None, profile: Profile, as_of: date
+) -> Weighed | None:
+    """One city weighed as `rank_cities` weighs it; None where it has nothing above the lowest similarity, or is the mentee.
+
+    For questions about a single city, or about one whose facts were others.
+    """
+    found = _candidates(needs, {city.id: city}, mentee, profile)
+    if not found:
+        return None
+    own_levels = tuple(mentee_level(mentee, need, profile, as_of) if mentee else None for need in needs)
+    return weigh_case(_case(city, found[0][1], needs, mentee, own_levels, profile, as_of))
 
 
 def _check(needs: Sequence[NeedHits], limit: int) -> None:
@@ -200,7 +235,8 @@ def weigh_case(case: Case) -> Weighed:
     return Weighed(case, factors, contributions, known / math.fsum(weights.values()))
 
 
-def _explained(weighed: Weighed, rank: int) -> Suggestion:
+def explained(weighed: Weighed, rank: int) -> Suggestion:
+    """A weighed city as a suggestion of this rank, with its sentences."""
     case = weighed.case
     band = case.profile.band(weighed.utility, weighed.value("relevance") or 0.0)
     return Suggestion(
@@ -259,6 +295,7 @@ _ABOUT_PRACTICES: Mapping[str, Callable[[PracticeFacts, Case], bool]] = {
     "evidence-not-stated": lambda practice, case: practice.evidence not in case.profile.evidence,
     "partly-sourced": lambda practice, case: practice.confidence == "sourced-partial",
     "not-sourced": lambda practice, case: practice.confidence == "recalled",
+    "conditions-stated": lambda practice, case: "conditions" in practice.told_for_transfer,
     "other-body": lambda practice, case: practice.tie in ("partner", "located"),
 }
 """When each caution holds for a practice that is shown, the gravest first."""
