@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from typing import Protocol
@@ -39,6 +40,25 @@ SELECT ?city ?practice ?part {{
 
 _RIVALS = (
     "SELECT DISTINCT ?practice {{ VALUES ?practice {{ {practices} }} ?practice <{mg}outcome>/<{mg}rivalOf> ?other }}"
+)
+
+_TOLD_FOR_TRANSFER = {
+    str(MG.coreElements): "core_elements",
+    str(MG.adaptableParts): "adaptable_parts",
+    str(MG.successFactors): "success_factors",
+    str(MG.condition): "conditions",
+}
+
+# What is told, not the texts themselves: they may be long, and only that they are there counts.
+_TOLD = """
+SELECT DISTINCT ?practice ?property {{
+  VALUES ?practice {{ {practices} }}
+  ?practice ?property ?value
+  FILTER(?property IN ({properties}))
+}}"""
+
+_TAKEN_UP = (
+    "SELECT ?practice ?transfer {{ VALUES ?practice {{ {practices} }} ?transfer <{mg}transferredPractice> ?practice }}"
 )
 
 _PROGRAMMES = """
@@ -191,17 +211,37 @@ class CityFactsReader:
         records = self._values(
             [node for values in said.values() for node in _all(values, FOAF.isPrimaryTopicOf)], MG.confidence
         )
-        rivals = set()
+        rivals, told, taken_up = set(), self._told(practices), self._taken_up(practices)
         if practices:
             rivals = {row["practice"] for row in self._graph.rows(_RIVALS.format(practices=_listed(practices), mg=MG))}
         return {
             city: tuple(
-                _practice_facts(practice, part, said[practice], periods, records, practice in rivals)
+                replace(
+                    _practice_facts(practice, part, said[practice], periods, records, practice in rivals),
+                    told_for_transfer=frozenset(told.get(practice, ())),
+                    taken_up=taken_up[practice],
+                )
                 for practice, part in sorted(of_city.items())
                 if practice in said
             )
             for city, of_city in parts.items()
         }
+
+    def _told(self, practices: Sequence[str]) -> dict[str, set[str]]:
+        """Which fields on transfer each practice's record has."""
+        found: dict[str, set[str]] = defaultdict(set)
+        if practices:
+            wanted = ", ".join(f"<{property}>" for property in _TOLD_FOR_TRANSFER)
+            for row in self._graph.rows(_TOLD.format(practices=_listed(practices), properties=wanted)):
+                found[str(row["practice"])].add(_TOLD_FOR_TRANSFER[str(row["property"])])
+        return found
+
+    def _taken_up(self, practices: Sequence[str]) -> Counter[str]:
+        """How many transfers of each practice are on record."""
+        if not practices:
+            return Counter()
+        rows = self._graph.rows(_TAKEN_UP.format(practices=_listed(practices), mg=MG))
+        return Counter(practice for practice, _ in {(str(row["practice"]), row["transfer"]) for row in rows})
 
     def _pairs(self, query: str, cities: str, other: str) -> dict[str, dict[str, str]]:
         """City to {identifier of something: its name}; English names win."""

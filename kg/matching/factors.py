@@ -16,7 +16,16 @@ from functools import partial
 from kg.matching import reasons
 from kg.matching.aggregation import discounted_sum
 from kg.matching.experience import Input, Level, freshness, newest_sure_year
-from kg.matching.facts import Availability, Cited, CityFacts, Mentee, Names, NeedAnswer, NeedHits, PracticeFacts, Unknown
+from kg.matching.facts import (
+    Availability,
+    CityFacts,
+    Mentee,
+    Names,
+    NeedAnswer,
+    NeedHits,
+    PracticeFacts,
+    Unknown,
+)
 from kg.matching.profile import Profile
 
 
@@ -482,6 +491,7 @@ def transferability(case: Case) -> Factor:
     tells how well a practice can be judged and adapted, not whether it will work: PIET-T (DOMAIN 2.1) warns that
     transferability can only be anticipated; `kg.matching.transferability` looks at one practice and one city.
 
+    >>> from kg.matching.facts import Cited
     >>> told = PracticeFacts("a", {"en": "A"}, told_for_transfer=frozenset({"conditions"}), taken_up=2)
     >>> case = Case(CityFacts("gent", {"en": "Ghent"}, practices=(told,)), None, [NeedHits(())],
     ...             (NeedAnswer(0, 0.4, None, (Cited("a", {}, 0.4, 0.4, None, None),)),), (None,), (None,), (1,),

@@ -71,7 +71,9 @@ class PracticeFacts:
     `tie`, `evidence` and `status` are notations of the ontology's schemes; one that the profile does
     not list counts as not stated. `status_as_of` is the year the status was known to hold.
     `confidence` is the record's ("sourced", "sourced-partial", "recalled"); `rival_claims` says that
-    some of its claims contradict each other.
+    some of its claims contradict each other. `told_for_transfer` has the fields of the record that speak of
+    transfer ("core_elements", "adaptable_parts", "success_factors", "conditions"), `taken_up` counts the
+    transfers on record.
     """
 
     id: str
@@ -85,6 +87,8 @@ class PracticeFacts:
     status_as_of: int | None = None
     confidence: str | None = None
     rival_claims: bool = False
+    told_for_transfer: frozenset[str] = frozenset()
+    taken_up: int = 0
 
 
 @dataclass(frozen=True)

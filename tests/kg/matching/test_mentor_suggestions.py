@@ -238,6 +238,7 @@ def test_one_missing_fact_is_asked_for_once():
         "language",
         "capacity",
         "trust",
+        "transferability",
     ]
 
 
