@@ -27,7 +27,7 @@ from kg.matching.diversity import spread
 from kg.matching.facts import CityFacts, Hit, Mentee, NeedHits
 from kg.matching.profile import Profile
 from kg.matching.reasons import ROLE_LIMITS
-from kg.matching.suggestions import suggest
+from kg.matching.suggestions import explained, rank_cities
 from kg.needs import analyse_needs, understood_json
 from kg.records import SURROGATE, Record, check_id, from_ntriples, references, to_graph, to_ntriples
 from kg.rights import tombstone
@@ -108,7 +108,7 @@ SELECT ?city (COUNT(DISTINCT ?practice) AS ?records) {{
   {{ ?practice <{MG.practisedIn}> ?city }} UNION {{ ?practice <{MG.partner}>/<{MG.partnerCity}> ?city }}
 }} GROUP BY ?city"""
 
-_COUNTRIES_OF_CITIES = f"SELECT ?city ?country {{ ?city <{SDO.addressCountry}> ?country ; a <{MG.City}> }}"
+_COUNTRIES_OF_CITIES = f"SELECT ?city ?country {{ ?city <{SDO.addressCountry}> ?country ; a <{SDO.City}> }}"
 
 
 def _quiet(what: str, done: int, total: int) -> None:
@@ -748,13 +748,22 @@ class Catalogue:
         needs = [
             self._need_hits(need, known, hits) for need, known, hits in zip(asked.needs, understood, found, strict=True)
         ]
-        weighed = asked.limit if asked.per_country is None else profile.candidates
-        suggestions = suggest(needs, cities, mentee=mentee, profile=profile, as_of=as_of, limit=weighed)
+        weighed = rank_cities(
+            needs,
+            cities,
+            mentee=mentee,
+            profile=profile,
+            as_of=as_of,
+            limit=asked.limit if asked.per_country is None else profile.candidates,
+        )
         diversity = None
         if asked.per_country is not None:
             countries = {id: city.country for id, city in cities.items()}
-            suggestions, back = spread(suggestions, countries, asked.per_country, asked.limit)
-            diversity = write_diversity(asked.per_country, back, cities, self.base, language)
+            kept, back = spread([one.case.city.id for one in weighed], countries, asked.per_country, asked.limit)
+            set_back = [explained(weighed[place], place + 1) for place in back]
+            diversity = write_diversity(asked.per_country, set_back, cities, self.base, language)
+            weighed = [weighed[place] for place in kept]
+        suggestions = [explained(one, rank) for rank, one in enumerate(weighed, start=1)]
         languages = [known.language for known in understood]
         return {
             "suggestions": [

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from kg.matching.facts import Names, Suggestion
+from kg.matching.facts import Names
 from kg.matching.reasons import in_language, listed
 
-Spread = tuple[list[Suggestion], list[Suggestion]]
-"""Suggestions that are kept, ranked anew, and those set back, with the rank they would have had."""
+Places = list[int]
+"""Places in a ranking, counted from 0."""
 
 
-def spread(ranked: Sequence[Suggestion], countries: Mapping[str, str | None], per_country: int, limit: int) -> Spread:
-    """The best `limit` suggestions with at most `per_country` from each country, and whom that wish set back.
+def spread(
+    ranked: Sequence[str], countries: Mapping[str, str | None], per_country: int, limit: int
+) -> tuple[Places, Places]:
+    """The best `limit` cities with at most `per_country` from each country, and whom that wish set back, as places.
 
-    `ranked` has all suggestions, best first; `countries` each city's country by its id. Greedy from the top: a
+    `ranked` has the ids of all cities, best first; `countries` each one's country. Greedy from the top: a
     city is set back when its country has its share already, so a shorter list is the beginning of a longer one,
     and nobody is set back for a worse one of the same country. A city whose country is not on record is never set
     back. Set back are those that would have stood among the first `limit`. Source of the wish: programmes that ask
@@ -24,26 +25,22 @@ def spread(ranked: Sequence[Suggestion], countries: Mapping[str, str | None], pe
 
     Raises ValueError for a number below 1.
 
-    >>> from kg.matching.facts import Suggestion
-    >>> ranked = [Suggestion(id, n, "good", {}, 0.5, 1.0, (), (), (), (), ())
-    ...           for n, id in enumerate(("gent", "bruges", "lyon"), 1)]
-    >>> kept, back = spread(ranked, {"gent": "BE", "bruges": "BE", "lyon": "FR"}, per_country=1, limit=2)
-    >>> [(one.rank, one.city) for one in kept], [(one.rank, one.city) for one in back]
-    ([(1, 'gent'), (2, 'lyon')], [(2, 'bruges')])
+    >>> spread(["gent", "bruges", "lyon"], {"gent": "BE", "bruges": "BE", "lyon": "FR"}, per_country=1, limit=2)
+    ([0, 2], [1])
     """
     if per_country < 1 or limit < 1:
         raise ValueError(f"per_country {per_country} and limit {limit} must be at least 1")
-    kept: list[Suggestion] = []
-    back: list[Suggestion] = []
+    kept: Places = []
+    back: Places = []
     taken: Counter[str] = Counter()
-    for one in ranked:
-        country = countries.get(one.city)
+    for place, city in enumerate(ranked):
+        country = countries.get(city)
         if country is not None and taken[country] >= per_country:
-            back.append(one)
+            back.append(place)
         elif len(kept) < limit:
-            kept.append(replace(one, rank=len(kept) + 1))
+            kept.append(place)
             taken.update([country] if country else [])
-    return kept, [one for one in back if one.rank <= limit]
+    return kept, [place for place in back if place < limit]
 
 
 def spread_sentence(per_country: int, set_back: Sequence[Names]) -> Names:
