@@ -705,6 +705,7 @@ def _condition(filters: Filters, *, carrying: Sequence[str] = (), heads: bool = 
         "themes_all": filters.themes,
         "languages": filters.languages,
         "collection": filters.collections,
+        "practice": filters.practices,
     }
     must: list[Any] = [_among(key, values) for key, values in wanted.items() if values]
     if carrying:

@@ -29,7 +29,8 @@ class Filters:
     """Which practices may come up; an empty set or None asks for nothing.
 
     `themes` include their narrower ones. A practice of a city whose population is not on record meets neither
-    `population_min` nor `population_max`. `exclude_cities` holds for the city that runs the practice.
+    `population_min` nor `population_max`. `exclude_cities` holds for the city that runs the practice. `practices`
+    are the only ones asked about.
     """
 
     countries: frozenset[str] = frozenset()
@@ -39,6 +40,7 @@ class Filters:
     population_max: int | None = None
     exclude_cities: frozenset[str] = frozenset()
     exclude_practices: frozenset[str] = frozenset()
+    practices: frozenset[str] = frozenset()
     collections: frozenset[str] = frozenset()
 
 

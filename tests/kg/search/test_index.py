@@ -132,6 +132,7 @@ def test_words_are_counted_once_per_practice_however_often_it_changes(index):
         (Filters(population_min=1, population_max=10**9), {"a", "b"}),
         (Filters(exclude_cities=frozenset({"riga"})), {"b", "c"}),
         (Filters(exclude_practices=frozenset({"b", "c"})), {"a"}),
+        (Filters(practices=frozenset({"b", "c", "z"})), {"b", "c"}),
         (Filters(collections=frozenset({"keep"})), {"c"}),
         (Filters(countries=frozenset({"BE"}), exclude_cities=frozenset({"gent"})), set()),
     ],
