@@ -14,7 +14,7 @@ HIGHEST_WEIGHT = 1000.0
 """Above it a weight says nothing that a smaller one would not; the limit keeps sums finite."""
 
 
-def constants(**values: float) -> Mapping[str, float]:
+def _constants(**values: float) -> Mapping[str, float]:
     """A mapping that nobody can change by accident; underscores become hyphens, as in notations."""
     return MappingProxyType({name.replace("_", "-"): value for name, value in values.items()})
 
@@ -71,7 +71,7 @@ class Profile:
         )
     )
     weights: Mapping[str, float] = field(
-        default_factory=lambda: constants(
+        default_factory=lambda: _constants(
             relevance=0.50,
             experience=0.15,
             gap=0.10,
@@ -84,13 +84,13 @@ class Profile:
             transferability=0.0,
         )
     )
-    ties: Mapping[str, float] = field(default_factory=lambda: constants(own=1.0, partner=0.6, located=0.4))
+    ties: Mapping[str, float] = field(default_factory=lambda: _constants(own=1.0, partner=0.6, located=0.4))
     evidence: Mapping[str, float] = field(
-        default_factory=lambda: constants(
+        default_factory=lambda: _constants(
             independent_evaluation=0.9, outcome_counts=0.7, label_or_award=0.6, activity_counts=0.5, none=0.3
         )
     )
-    bases: Mapping[str, float] = field(default_factory=lambda: constants(assessed=0.9, derived=0.7, declared=0.5))
+    bases: Mapping[str, float] = field(default_factory=lambda: _constants(assessed=0.9, derived=0.7, declared=0.5))
     usual_evidence: float = 0.59
     usual_freshness: float = 0.42
     half_life_years: float = 6.0
@@ -100,7 +100,7 @@ class Profile:
     best_gap: float | None = None
     size_ratio: float = 100.0
     share_range: float = 0.5
-    context: Mapping[str, float] = field(default_factory=lambda: constants(size=0.6, country=0.2, migration=0.2))
+    context: Mapping[str, float] = field(default_factory=lambda: _constants(size=0.6, country=0.2, migration=0.2))
     lowest_similarity: float = 0.1
     candidates: int = 100
     bands: tuple[Band, ...] = (Band("strong", 0.42, 0.38), Band("good", 0.32, 0.28), Band("possible", 0.22, 0.16))

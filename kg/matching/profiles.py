@@ -12,7 +12,7 @@ from typing import Any
 
 from kg.errors import BadRequest, UnreadableInput, quoted
 from kg.matching.facts import Names
-from kg.matching.profile import HIGHEST_WEIGHT, Band, Profile, constants
+from kg.matching.profile import HIGHEST_WEIGHT, Band, Profile
 from kg.matching.reasons import FACTOR_LABELS, in_language
 
 MENTORING = Profile()
@@ -27,17 +27,7 @@ PEER_LEARNING = replace(
             "fr": "Des villes à peu près aussi avancées, dans un contexte semblable, apprennent l’une de l’autre.",
         }
     ),
-    weights=constants(
-        relevance=0.45,
-        experience=0.05,
-        gap=0.20,
-        context=0.15,
-        language=0.05,
-        capacity=0.05,
-        trust=0.05,
-        evidence=0.0,
-        freshness=0.0,
-    ),
+    weights=MappingProxyType({**MENTORING.weights, "relevance": 0.45, "experience": 0.05, "gap": 0.2, "context": 0.15}),
     best_gap=0.1,
     full_gap=0.5,
 )
@@ -198,10 +188,9 @@ def read_profiles(data: Mapping[str, Any], where: str) -> tuple[dict[str, Profil
     ...     {"default": "neighbours", "profiles": {"neighbours": {"version": "2026-1", "weights": {"language": 0.3}}}}, "f")
     >>> found["neighbours"].weights["language"], found["neighbours"].weights["gap"], default
     (0.3, 0.1, 'neighbours')
-    >>> read_profiles({"profiles": {"x": {"version": "1", "weights": {"distance": 1}}}}, "own.toml")
+    >>> read_profiles({"profiles": {"x": {"version": "1", "half_life_years": 0}}}, "own.toml")
     Traceback (most recent call last):
-    kg.errors.UnreadableInput: own.toml, profile 'x': weights: there is no 'distance'; there are relevance, experience,
-        gap, context, language, capacity, trust, evidence, freshness
+    kg.errors.UnreadableInput: own.toml, profile 'x': half_life_years: '0' is not a number above 0, at most 100
     """
     _keys(data, where, ("default", "profiles"))
     described = data.get("profiles", {})
@@ -256,7 +245,7 @@ def _number(least: float, most: float, *, above: bool = False, whole: bool = Fal
 
     def read(value: Any, base: Profile, where: str) -> float:
         sort = int if whole else int | float
-        said = f"{'a whole' if whole else 'a'} number {'above' if above else 'from'} {least:g} to {most:g}"
+        said = f"a {'whole ' * whole}number {f'above {least:g}, at most' if above else f'from {least:g} to'} {most:g}"
         is_number = isinstance(value, sort) and not isinstance(value, bool) and math.isfinite(value)
         if not is_number or not least <= value <= most or (above and value == least):
             raise UnreadableInput(f"{where}: {quoted(value)} is not {said}")
