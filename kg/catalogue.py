@@ -820,9 +820,12 @@ class Catalogue:
         """What matching knows of cities on record, by identifier."""
         return self._cities.facts(ids)
 
-    def hits_of(self, needs: Sequence[Need]) -> list[tuple[NeedHits, str]]:
-        """Needs with the practices found for each, and the language of each; all are embedded in one call."""
-        answers = self.search.find_many(needs, limit=CANDIDATES)
+    def hits_of(self, needs: Sequence[Need], *, view: SearchView | None = None) -> list[tuple[NeedHits, str]]:
+        """Needs with the practices found for each, and the language of each; all are embedded in one call.
+
+        `view` is asked in place of the search view in use, for comparison.
+        """
+        answers = (view or self.search).find_many(needs, limit=CANDIDATES)
         return [
             (self._need_hits(need, answer.understood, answer.found), answer.understood.language)
             for need, answer in zip(needs, answers, strict=True)

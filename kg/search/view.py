@@ -191,6 +191,7 @@ class SearchView:
         self._read = read
         self._vocabularies = tuple(vocabularies)
         self._link = link
+        self._bridging = True
         self._progress = progress or (lambda done, total: None)
         self._meanings: tuple[Thesaurus, list[tuple[str, str]], np.ndarray] | None = None
         self._experience: tuple[tuple[int, Thesaurus], dict[str, int], int] | None = None
@@ -219,17 +220,29 @@ class SearchView:
         return self._thesaurus
 
     def asked_otherwise(
-        self, *, profile: Profile | None = None, vocabularies: Sequence[Thesaurus] | None = None
+        self,
+        *,
+        profile: Profile | None = None,
+        vocabularies: Sequence[Thesaurus] | None = None,
+        bridging: bool = True,
     ) -> SearchView:
         """The same records asked with other weights or bridge vocabularies, for comparison; shares the index.
 
-        It is to be asked only, not to follow a ledger, and ends with the view it was made of. k1, b and the lengths
-        of a profile act when a practice is indexed, so they stay those of the first view.
+        Without `bridging` no labels stand behind a need in another language. It is to be asked only, not to follow a
+        ledger, and ends with the view it was made of. k1, b and the lengths of a profile act when a practice is
+        indexed, so they stay those of the first view.
         """
         other = copy.copy(self)
         other.profile = profile or self.profile
         other._vocabularies = self._vocabularies if vocabularies is None else tuple(vocabularies)
+        other._bridging = bridging
         return other
+
+    def beside(self, folder: Path, read: Callable[[Revision], Record]) -> SearchView:
+        """An empty view of the same model, profile and vocabularies in another folder, of records as `read` gives them."""
+        return SearchView(
+            folder, self.embedder, read=read, profile=self.profile, vocabularies=self._vocabularies, link=self._link
+        )
 
     def marker(self) -> int:
         """Number of the last ledger row that is in the view for good; 0 for an empty view."""
@@ -341,7 +354,7 @@ class SearchView:
         english = sure and primary(guessed) == "en"
         foreign = [] if english else [(one, one.match(need.text, known)) for one in self._vocabularies]
         labels: dict[str, str] = {}
-        if not self.embedder.multilingual:
+        if self._bridging and not self.embedder.multilingual:
             labels = bridge_labels([(self._thesaurus, own), *foreign], known)
         # Two words seldom tell their language; the model, English at heart, is then the better half of a guess.
         read_as = guessed if sure or labels else "en"
