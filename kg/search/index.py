@@ -23,6 +23,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,7 +36,7 @@ from kg.errors import DataFolderInUse, DataFolderUnusable, IndexMismatch
 from kg.search.ranking import Filters
 from kg.search.text import Passage
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Raised whenever points or register change their form: an index of another layout is made again."""
 
 UNINDEXED_LIMIT = 20_000
@@ -52,7 +53,7 @@ CREATE TABLE IF NOT EXISTS held (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS practice (
     id TEXT PRIMARY KEY, revision INTEGER NOT NULL, city TEXT NOT NULL, passages INTEGER NOT NULL, themes TEXT NOT NULL,
-    words BLOB NOT NULL
+    partners TEXT NOT NULL, words BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS practice_city ON practice (city);
 CREATE TABLE IF NOT EXISTS word (id INTEGER PRIMARY KEY, practices INTEGER NOT NULL);
@@ -103,10 +104,16 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Scored:
-    """A practice with all raw signals: cosine of its best passage, words and beginnings as shares of the need's."""
+    """A practice with all raw signals: cosine of its best passage, words and beginnings as shares of the need's.
+
+    Its themes and cities are kept in memory: matching asks them of hundreds of practices, and reading what is stored
+    with as many passages took longer than finding them.
+    """
 
     practice: str
     themes: tuple[str, ...]
+    city: str
+    partner_cities: tuple[str, ...]
     dense: float
     words: float
     beginnings: float
@@ -173,7 +180,7 @@ class PassageIndex:
 
     def themes(self) -> dict[str, tuple[str, ...]]:
         """The themes that each practice carries."""
-        return dict(sorted(self._register.named.values()))
+        return {practice: themes for practice, themes, _, _ in sorted(self._register.named.values())}
 
     def cities(self) -> dict[str, str]:
         """The city of each practice."""
@@ -495,8 +502,8 @@ class _Register:
         for name, value in expected.items():
             if self._meta.get(name) != value:
                 raise IndexMismatch(f"the search index was made with another {name} and has to be made again")
-        rows = self._db.execute("SELECT id, passages, themes FROM practice")
-        self.named = {_key(id, passages): (id, tuple(themes.split())) for id, passages, themes in rows}
+        rows = self._db.execute("SELECT id, passages, themes, city, partners FROM practice")
+        self.named = {_key(id, passages): _named(id, *words) for id, passages, *words in rows}
 
     @property
     def practices(self) -> int:
@@ -583,9 +590,9 @@ class _Register:
             before = [(id, self.passages(id)) for id in changed]
             self._db.executemany("DELETE FROM practice WHERE id = ?", [(id,) for id in changed])
             self._db.executemany(
-                "INSERT INTO practice VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO practice VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (d.practice, d.revision, d.city, len(d.passages), " ".join(_themes(d)), _packed(d))
+                    (d.practice, d.revision, d.city, len(d.passages), _themes(d), _partners(d), _packed(d))
                     for d in practices
                 ],
             )
@@ -595,7 +602,9 @@ class _Register:
             self._put({"busy": "", **({"marker": str(marker)} if marker is not None else {})})
         for id, passages in before:
             self.named.pop(_key(id, passages), None)
-        self.named.update({_key(d.practice, len(d.passages)): (d.practice, _themes(d)) for d in practices})
+        self.named.update(
+            {_key(d.practice, len(d.passages)): _named(d.practice, _themes(d), d.city, _partners(d)) for d in practices}
+        )
 
     def _count_words(self, practices: Sequence[str], sign: int) -> None:
         """Add (or take away) one for each word of these practices, as far as they are in."""
@@ -638,8 +647,26 @@ def _key(practice: str, passages: int) -> int:
     return _point_id(practice, passages, 0).int >> 16
 
 
-def _themes(document: Document) -> tuple[str, ...]:
-    return tuple(document.facts.get("themes", ()))
+_Named = tuple[str, tuple[str, ...], str, tuple[str, ...]]
+"""A practice, its themes, its city, its partner cities."""
+
+
+def _named(practice: str, themes: str, city: str, partners: str) -> _Named:
+    """What is kept of a practice in memory; the same lists and cities, which many share, once."""
+    return practice, _split(themes), sys.intern(city), _split(partners)
+
+
+@lru_cache(maxsize=65_536)
+def _split(listed: str) -> tuple[str, ...]:
+    return tuple(map(sys.intern, listed.split()))
+
+
+def _themes(document: Document) -> str:
+    return " ".join(document.facts.get("themes", ()))
+
+
+def _partners(document: Document) -> str:
+    return " ".join(document.facts.get("partner_cities", ()))
 
 
 def _points(document: Document) -> Iterator[engine.Point]:
