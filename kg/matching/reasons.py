@@ -169,7 +169,12 @@ def joined(parts: Sequence[Names]) -> Names:
     return _said(lambda language: " ".join(part[language] for part in parts))
 
 
-def _name(city: CityFacts | Mentee | None, language: str) -> str:
+def name_of(city: CityFacts | Mentee | None, language: str) -> str:
+    """What sentences call a city; a mentee without a name is "the mentee city".
+
+    >>> name_of(None, "fr")
+    'la ville accompagnée'
+    """
     return in_language(city.name if city and city.name else _UNNAMED, language)
 
 
@@ -240,8 +245,8 @@ def gap(value: float, mentee: Mentee | None) -> Names:
     else:
         en, fr = "somewhat more experience on record", "a une expérience attestée un peu plus grande"
     return {
-        "en": f"Compared with {_name(mentee, 'en')}, it has {en}.",
-        "fr": f"Comparée à {_name(mentee, 'fr')}, elle {fr}.",
+        "en": f"Compared with {name_of(mentee, 'en')}, it has {en}.",
+        "fr": f"Comparée à {name_of(mentee, 'fr')}, elle {fr}.",
     }
 
 
@@ -270,8 +275,8 @@ def peer_gap(direction: float, mentee: Mentee | None) -> Names:
             ),
         )
     return {
-        "en": f"It is {en.format(_name(mentee, 'en'))}.",
-        "fr": f"Elle est {fr.format(_name(mentee, 'fr'))}.",
+        "en": f"It is {en.format(name_of(mentee, 'en'))}.",
+        "fr": f"Elle est {fr.format(name_of(mentee, 'fr'))}.",
     }
 
 
@@ -284,7 +289,7 @@ def size(city: CityFacts, mentee: Mentee, population: int, other: int) -> Names:
     """
 
     def sentence(language: str) -> str:
-        here, there = _name(city, language), _name(mentee, language)
+        here, there = name_of(city, language), name_of(mentee, language)
         many, few = inhabitants(population, language), inhabitants(other, language)
         ratio = times(max(population, other) / min(population, other), language)
         if max(population, other) < 1.15 * min(population, other):
@@ -350,12 +355,12 @@ def no_shared_language(city: CityFacts, own: Sequence[str], mentee: Mentee, othe
         here, there = _languages(own, language), _languages(others, language)
         if language == "fr":
             return (
-                f"Aucune langue de travail commune n’est indiquée ({_name(city, language)} : {here} ; "
-                f"{_name(mentee, language)} : {there})."
+                f"Aucune langue de travail commune n’est indiquée ({name_of(city, language)} : {here} ; "
+                f"{name_of(mentee, language)} : {there})."
             )
         return (
-            f"No shared working language is stated ({_name(city, language)}: {here}; "
-            f"{_name(mentee, language)}: {there})."
+            f"No shared working language is stated ({name_of(city, language)}: {here}; "
+            f"{name_of(mentee, language)}: {there})."
         )
 
     return _said(sentence)
@@ -461,11 +466,11 @@ def ask_mentor(city: CityFacts, factor: str, text: Names, question: Names) -> Un
         who = in_language(role, language) or ("municipalité" if language == "fr" else "municipality")
         if language == "fr":
             via = f", au besoin par son association de communes ({city.association})" if city.association else ""
-            return f"Demandez à {_name(city, language)} ({who}){via} {question[language]}."
+            return f"Demandez à {name_of(city, language)} ({who}){via} {question[language]}."
         via = (
             f", if need be through its association of municipalities ({city.association})," if city.association else ""
         )
-        return f"Ask {_name(city, language)} ({who}){via} {question[language]}."
+        return f"Ask {name_of(city, language)} ({who}){via} {question[language]}."
 
     return Unknown(factor, "mentor", text, _said(sentence))
 
@@ -518,8 +523,8 @@ def own_level_unknown(mentee: Mentee) -> Unknown:
     return ask_mentee(
         "gap",
         {
-            "en": f"How much experience {_name(mentee, 'en')} has here itself is not known.",
-            "fr": f"L’expérience propre {of(_name(mentee, 'fr'))} dans ce domaine n’est pas connue.",
+            "en": f"How much experience {name_of(mentee, 'en')} has here itself is not known.",
+            "fr": f"L’expérience propre {of(name_of(mentee, 'fr'))} dans ce domaine n’est pas connue.",
         },
         {
             "en": "State your own level of experience with the theme.",
@@ -548,8 +553,8 @@ def context_missing(part: str, city: CityFacts, mentee: Mentee, *, of_mentor: bo
     missing, question, request = _MISSING[part]
     side: CityFacts | Mentee = city if of_mentor else mentee
     text = {
-        "en": missing["en"].format(_name(side, "en")),
-        "fr": missing["fr"].format(of(_name(side, "fr"))),
+        "en": missing["en"].format(name_of(side, "en")),
+        "fr": missing["fr"].format(of(name_of(side, "fr"))),
     }
     return ask_mentor(city, "context", text, question) if of_mentor else ask_mentee("context", text, request)
 
@@ -567,11 +572,11 @@ def language_unknown(city: CityFacts, own: Sequence[str], mentee: Mentee, others
         here, there = _languages(own, language), _languages(others, language)
         if language == "fr":
             return (
-                f"Aucune langue commune n’est documentée ({_name(city, language)} : {here} ; "
-                f"{_name(mentee, language)} : {there}) ; une langue de travail tierce reste possible."
+                f"Aucune langue commune n’est documentée ({name_of(city, language)} : {here} ; "
+                f"{name_of(mentee, language)} : {there}) ; une langue de travail tierce reste possible."
             )
         return (
-            f"No common language is on record ({_name(city, language)}: {here}; {_name(mentee, language)}: {there}); "
+            f"No common language is on record ({name_of(city, language)}: {here}; {name_of(mentee, language)}: {there}); "
             "a third working language may do."
         )
 
@@ -735,6 +740,6 @@ def need_unmet(number: int) -> Names:
 def already_mentor(city: CityFacts, mentee: Mentee) -> Names:
     """The two have or had a mentorship."""
     return {
-        "en": f"{_name(city, 'en')} has already been named as mentor of {_name(mentee, 'en')}.",
-        "fr": f"{_name(city, 'fr')} a déjà été désignée comme mentore {of(_name(mentee, 'fr'))}.",
+        "en": f"{name_of(city, 'en')} has already been named as mentor of {name_of(mentee, 'en')}.",
+        "fr": f"{name_of(city, 'fr')} a déjà été désignée comme mentore {of(name_of(mentee, 'fr'))}.",
     }
