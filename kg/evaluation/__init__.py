@@ -1,8 +1,9 @@
 """How well search and suggestions find what people know to be right: figures with intervals, and what they rest on."""
 
+from kg.evaluation.asking import Ablation, ablations
 from kg.evaluation.figures import METRICS, ndcg, recall, reciprocal_rank, summary
 from kg.evaluation.files import JudgedNeed, Practice, read_corpus, read_needs
-from kg.evaluation.searching import METHODS, Ablation, ablations, evaluate
+from kg.evaluation.searching import METHODS, evaluate
 
 __all__ = [
     "METHODS",

@@ -32,9 +32,9 @@ def ndcg(ranked: Sequence[str], relevant: Mapping[str, int], depth: int = DEPTH)
     >>> ndcg(["a", "b"], {"a": 2, "b": 1}), ndcg(["x"], {"a": 1})
     (1.0, 0.0)
     """
-    gained = sum(_gain(relevant.get(id, 0)) / math.log2(rank + 1) for rank, id in enumerate(ranked[:depth], start=1))
+    gained = sum(gain(relevant.get(id, 0)) / math.log2(rank + 1) for rank, id in enumerate(ranked[:depth], start=1))
     grades = sorted(relevant.values(), reverse=True)[:depth]
-    best = sum(_gain(grade) / math.log2(rank + 1) for rank, grade in enumerate(grades, start=1))
+    best = sum(gain(grade) / math.log2(rank + 1) for rank, grade in enumerate(grades, start=1))
     return gained / best if best else 0.0
 
 
@@ -56,7 +56,7 @@ def recall(ranked: Sequence[str], answers: frozenset[str], depth: int = DEPTH) -
     return len(answers.intersection(ranked[:depth])) / len(answers) if answers else 0.0
 
 
-def _gain(grade: int) -> float:
+def gain(grade: int) -> float:
     return 2.0**grade - 1
 
 
