@@ -78,6 +78,8 @@ START_FILES = (
 
 VOCABULARY_FILES = ("mentorship.ttl", "schemes.ttl", "shapes.ttl", "alignments.ttl")
 
+NO_FILTERS = Filters()
+
 CANDIDATES = 400
 """Practices looked at per need: voting over all of 100,000 costs 118 ms and changes nothing."""
 
@@ -820,12 +822,34 @@ class Catalogue:
         """What matching knows of cities on record, by identifier."""
         return self._cities.facts(ids)
 
-    def hits_of(self, needs: Sequence[Need], *, view: SearchView | None = None) -> list[tuple[NeedHits, str]]:
+    def mentor_sets(self, request: Mapping[str, Any], *, language: str = "en") -> dict[str, Any]:
+        """The smallest set of mentors that together covers the needs of a request, and the next best ones.
+
+        `request` is the body of `POST /api/suggestions/sets` as `docs/http.md` describes it. Raises BadRequest or
+        TooLarge for one that cannot be used, ModelMissing without a model, TooSlow where no set is proved in time.
+        """
+        from kg.mentor_sets import find_sets, read_wanted
+
+        wanted = read_wanted(request, self)
+        asked = wanted.asked
+        self._refresh()
+        needs = self.hits_of(asked.needs, filters=_of_others(asked))
+        cities = self._cities.facts({hit.city for need, _ in needs for hit in need.hits})
+        mentee = self._cities.facts([asked.mentee]).get(asked.mentee) if asked.mentee else None
+        cities = {id: city for id, city in cities.items() if _lets_in(asked.filters, city, None)}
+        profile = self.profile.with_weights(asked.weights)
+        found = find_sets(wanted, needs, cities, mentee, profile, self.base, language)
+        revision = self._search_follower.reached if self._search_follower else 0
+        return {**found, "revision": revision, "model": self.search.embedder.identity}
+
+    def hits_of(
+        self, needs: Sequence[Need], *, filters: Filters = NO_FILTERS, view: SearchView | None = None
+    ) -> list[tuple[NeedHits, str]]:
         """Needs with the practices found for each, and the language of each; all are embedded in one call.
 
         `view` is asked in place of the search view in use, for comparison.
         """
-        answers = (view or self.search).find_many(needs, limit=CANDIDATES)
+        answers = (view or self.search).find_many(needs, filters=filters, limit=CANDIDATES)
         return [
             (self._need_hits(need, answer.understood, answer.found), answer.understood.language)
             for need, answer in zip(needs, answers, strict=True)
