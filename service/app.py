@@ -21,6 +21,7 @@ from service.access import RefuseWrongTokens, Sessions, Signing, session_key
 from service.api import (
     assistance,
     cohorts,
+    mentor_sets,
     curation,
     dumps,
     exports,
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     problems.install(app)
     described = (
         suggestions.router,
+        mentor_sets.router,
         cohorts.router,
         needs.router,
         search.router,

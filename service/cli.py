@@ -241,6 +241,9 @@ def suggest(
     theme: Annotated[list[str] | None, typer.Option(help="Only practices on this theme; repeatable.")] = None,
     weight: Annotated[list[str] | None, typer.Option(help="How much a factor counts (language=2); repeatable.")] = None,
     per_country: Annotated[int | None, typer.Option(min=1, max=50, help="Most mentors of one country.")] = None,
+    as_set: Annotated[
+        bool, typer.Option("--set", help="The smallest set of mentors that together covers all needs.")
+    ] = False,
     lang: Annotated[
         str | None, typer.Option(help="Language of the reasons: en or fr; the need's if it is one.")
     ] = None,
@@ -252,6 +255,16 @@ def suggest(
 
     request = suggestion_request(needs, mentee, limit, country, theme, weight, per_country)
     language = answer_language(lang, needs[0])
+    if as_set:
+        from service.set_printing import print_sets, set_request
+
+        together = set_request(request)
+        sets = read(data, lambda source: source.mentor_sets(together, language=language))
+        if as_json:
+            print_json(sets)
+        else:
+            print_sets(sets, language)
+        return
     answer = read(data, lambda source: source.suggest_mentors(request, language=language))
     if as_json:
         print_json(answer)
