@@ -25,6 +25,7 @@ from service.api import (
     curation,
     dumps,
     exports,
+    exposure,
     graphs,
     health,
     imports,
@@ -83,6 +84,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     problems.install(app)
     described = (
         suggestions.router,
+        exposure.router,
         mentor_sets.router,
         cohorts.router,
         needs.router,

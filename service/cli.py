@@ -298,6 +298,32 @@ def cohort(
 
 
 @app.command()
+def exposure(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Needs, one a line, in UTF-8; - reads standard input. None: the public needs on record."),
+    ] = None,
+    first: Annotated[int, typer.Option(min=1, max=50, help="How many places of each ranking count.")] = 10,
+    weight: Annotated[list[str] | None, typer.Option(help="How much a factor counts (language=2); repeatable.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; English unless given.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which cities are suggested again and again over many needs, and which never; Ctrl-C stops it."""
+    from service.exposure_printing import exposure_request, print_exposure
+    from service.printing import print_json, progress_bar
+
+    language = answer_language(lang, "")
+    request = exposure_request(file, first, dict(_weight(text) for text in weight or []))
+    with progress_bar() as progress:
+        answer = read(data, lambda source: source.exposure(request, language=language, progress=progress))
+    if as_json:
+        print_json(answer)
+    else:
+        print_exposure(answer, language)
+
+
+@app.command()
 def needs(
     file: Annotated[Path, typer.Argument(help="A text in UTF-8, a page or so; - reads standard input.")],
     language: Annotated[str | None, typer.Option(help="Language of the text, where you know it.")] = None,

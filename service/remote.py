@@ -29,6 +29,10 @@ class RunningService:
     def pair_cohort(self, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", "/api/cohorts", params={"lang": language}, json=request)
 
+    def exposure(self, request: dict[str, Any], language: str, progress: object = None) -> dict[str, Any]:
+        """The service does not tell how far it is, so `progress` hears nothing."""
+        return self._json("POST", "/api/suggestions/exposure", params={"lang": language}, json=request)
+
     def analyse_needs(self, text: str, language: str | None, answer_in: str) -> dict[str, Any]:
         wanted = {"text": text} | ({"language": language} if language else {})
         return self._json("POST", "/api/needs/analysis", params={"lang": answer_in}, json=wanted)

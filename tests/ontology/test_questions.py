@@ -102,6 +102,5 @@ def test_a_call_is_a_readable_request(file):
 def test_the_calls_that_wait_for_something_say_for_what():
     waiting = {file.stem: header(file)["available"] for file in CALLS if "available" in header(file)}
     assert waiting == {
-        "24-suggested-again-and-again": "with exposure",
         "33-wrong-level-links": "with levels of places",
     }
