@@ -21,7 +21,6 @@ from service.access import RefuseWrongTokens, Sessions, Signing, session_key
 from service.api import (
     assistance,
     cohorts,
-    mentor_sets,
     curation,
     dumps,
     exports,
@@ -30,6 +29,7 @@ from service.api import (
     health,
     imports,
     linked_data,
+    mentor_sets,
     needs,
     records,
     search,

@@ -256,7 +256,7 @@ def suggest(
     request = suggestion_request(needs, mentee, limit, country, theme, weight, per_country)
     language = answer_language(lang, needs[0])
     if as_set:
-        from service.set_printing import print_sets, set_request
+        from service.transfer_commands import print_sets, set_request
 
         together = set_request(request)
         sets = read(data, lambda source: source.mentor_sets(together, language=language))
