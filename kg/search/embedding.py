@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kg.errors import DataFolderUnusable, ModelMissing, quoted
+from kg.search.batching import SharedRuns
 
 Vectors = npt.NDArray[np.float32]
 TextKind = Literal["query", "passage"]
@@ -158,7 +159,8 @@ def current_model(models_folder: Path) -> PreparedModel | None:
 
 
 class _Served:
-    """What both runtimes share: prompts, the order of work, bounded memory, the cache of query vectors."""
+    """What both runtimes share: prompts, the order of work, bounded memory, needs of several callers in one run, the
+    cache of their vectors."""
 
     def __init__(self, facts: PreparedModel) -> None:
         self.facts = facts
@@ -166,8 +168,9 @@ class _Served:
         self.dimension = facts.dimension
         self.max_tokens = facts.max_tokens
         self.multilingual = facts.multilingual
-        self._queries: OrderedDict[str, Vectors] = OrderedDict()
+        self._queries: OrderedDict[bytes, Vectors] = OrderedDict()
         self._lock = threading.Lock()
+        self._shared = SharedRuns(lambda batch: _normalised(self._run(batch)))
 
     def embed(
         self, texts: Sequence[str], *, kind: TextKind, progress: Callable[[int, int], None] | None = None
@@ -176,19 +179,26 @@ class _Served:
 
         `kind` chooses the model's prompt: models trained for search read a need and a passage differently. A text
         longer than `max_tokens` counts by its beginning. A row does not depend on the texts beside it (below 1e-6).
-        Query vectors are kept for the next call, the most recent 1,024. Safe to call from several threads.
+        Query vectors are kept for the next call, the most recent 1,024. Safe to call from several threads: queries that
+        arrive while the model is busy with others are run together (`kg.search.batching`).
 
-        `progress(done, total)` is called after each run of the model.
+        `progress(done, total)` is called after each run of the model, for queries after every 1,024 texts.
         """
         if kind not in ("query", "passage"):
             raise ValueError(f"kind is 'query' or 'passage', not {kind!r}")
         if kind == "passage":
             return self._embed(texts, kind, progress)
-        known = {t: v for t in texts if (v := self._recall(t)) is not None}
-        new = [t for t in dict.fromkeys(texts) if t not in known]
-        for text, vector in zip(new, self._embed(new, kind, progress), strict=True):
-            known[text] = vector
-            self._remember(text, vector)
+        keys = {text: _digest(text) for text in texts}
+        known = {t: v for t, key in keys.items() if (v := self._recall(key)) is not None}
+        new = [t for t in keys if t not in known]
+        for start in range(0, len(new), CHUNK_TEXTS):
+            some = new[start : start + CHUNK_TEXTS]
+            tokens = self._tokenise([_clean(text) for text in some], self._prompt(kind))
+            for text, vector in zip(some, self._shared.embed(tokens), strict=True):
+                known[text] = vector
+                self._remember(keys[text], vector)
+            if progress:
+                progress(start + len(some), len(new))
         return np.stack([known[t] for t in texts]) if texts else np.empty((0, self.dimension), np.float32)
 
     def count_tokens(self, text: str) -> int:
@@ -198,16 +208,16 @@ class _Served:
     def _prompt(self, kind: str) -> str:
         return self.facts.prompts.get(kind, "")
 
-    def _recall(self, text: str) -> Vectors | None:
+    def _recall(self, key: bytes) -> Vectors | None:
         with self._lock:
-            if text in self._queries:
-                self._queries.move_to_end(text)
-            return self._queries.get(text)
+            if key in self._queries:
+                self._queries.move_to_end(key)
+            return self._queries.get(key)
 
-    def _remember(self, text: str, vector: Vectors) -> None:
+    def _remember(self, key: bytes, vector: Vectors) -> None:
         with self._lock:
             # A copy: a row of the batch would keep the whole batch in memory.
-            self._queries[text] = vector.copy()
+            self._queries[key] = vector.copy()
             if len(self._queries) > CACHED_QUERIES:
                 self._queries.popitem(last=False)
 
@@ -218,9 +228,7 @@ class _Served:
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = self._tokenise([_clean(text) for text in texts[start : start + CHUNK_TEXTS]], self._prompt(kind))
             for batch in _batches([size for size, _ in chunk]):
-                vectors = self._run([chunk[i][1] for i in batch])
-                lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-                out[[start + i for i in batch]] = vectors / np.maximum(lengths, 1e-12)
+                out[[start + i for i in batch]] = _normalised(self._run([chunk[i][1] for i in batch]))
                 done += len(batch)
                 if progress:
                     progress(done, len(texts))
@@ -302,6 +310,16 @@ class SentenceTransformerEmbedder(_Served):
 def _clean(text: str) -> str:
     """The beginning of a text; lone surrogates, which no tokenizer takes, become question marks."""
     return text[:TEXT_LIMIT_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def _digest(text: str) -> bytes:
+    """What a text's vector is kept by: the texts themselves, up to 20,000 characters each, would take megabytes."""
+    return hashlib.sha256(_clean(text).encode()).digest()
+
+
+def _normalised(vectors: Vectors) -> Vectors:
+    """Rows of length 1."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:

@@ -251,9 +251,12 @@ def test_a_need_asked_again_is_not_computed_again(prepared: Path, monkeypatch: p
 def test_the_oldest_query_vectors_are_forgotten(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "CACHED_QUERIES", 2)
     served = load_embedder(prepared)
-    for need in ("a", "b", "a", "c"):
+    run, runs = served._run, []
+    monkeypatch.setattr(served, "_run", lambda batch: runs.append(len(batch)) or run(batch))
+    for need, computed in [("a", 1), ("b", 2), ("a", 2), ("c", 3), ("a", 3), ("b", 4)]:
         served.embed([need], kind="query")
-    assert list(served._queries) == ["a", "c"]
+        assert len(runs) == computed
+    assert len(served._queries) == 2
 
 
 # ---------------------------------------------------------------------------------------- any model
