@@ -22,6 +22,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
@@ -491,8 +492,12 @@ def changed_model(
 
 @app.command()
 def evaluate(
-    corpus: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Practices, one JSON object a line.")],
-    queries: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Queries with the answers expected.")],
+    corpus: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Practices, one JSON object a line.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Queries with the answers expected.")
+    ] = None,
     method: Annotated[Method, typer.Option(help="All signals fused, or one alone.")] = "fused",
     vocabulary: Annotated[
         list[Path] | None,
@@ -501,32 +506,87 @@ def evaluate(
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also ask without each part, and by each signal alone.")
     ] = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, max=100, help="Learn the weights on all folds but one, measure on that one."),
+    ] = None,
+    own_graph: Annotated[
+        bool, typer.Option("--own-graph", help="Ask the records of the data folder too; alone, only them.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Write a report with plots into this folder.")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure search on questions with known answers: nDCG@10, MRR@10, recall@10, by type and on average."""
+    """Measure search on questions with known answers, and suggestions on the records themselves."""
+    from service.printing import print_json, print_measures, print_own_graph, progress_bar
+
+    if (corpus is None) != (queries is None):
+        raise Refused("--corpus and --queries belong together: practices, and what is asked of them", WRONG_USAGE)
+    alone = next((name for name, given in (("--folds", folds), ("--vocabulary", vocabulary)) if given), None)
+    if corpus is None and alone:
+        raise Refused(f"{alone} is for needs with known answers: give --corpus and --queries", WRONG_USAGE)
+    if report and find_spec("matplotlib") is None:
+        raise Refused("plots need matplotlib: install mentorgraph[report]")
+    measured: dict[str, Any] = {}
+    with progress_bar() as progress:
+        if corpus and queries:
+            measured = _measured_by_files(corpus, queries, method, vocabulary or [], ablations, folds, data, progress)
+        if own_graph or not measured:
+            from kg.evaluation.own_graph import evaluate_own_graph
+
+            with opened(data) as catalogue:
+                catalogue.catch_up()
+                measured["own_graph"] = evaluate_own_graph(catalogue, ablated=ablations, progress=progress)
+    files = _written_report(measured, report) if report else []
+    if as_json:
+        print_json(measured)
+    else:
+        if "types" in measured:
+            print_measures(measured)
+        if "own_graph" in measured:
+            print_own_graph(measured["own_graph"])
+    for file in files[:1]:
+        print(f"The report is in {file}", file=sys.stderr)
+
+
+def _measured_by_files(
+    corpus: Path,
+    queries: Path,
+    method: Method,
+    vocabulary: list[Path],
+    ablations: bool,
+    folds: int | None,
+    data: Path | None,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, Any]:
+    """Figures of needs with known answers, from files."""
     from kg.evaluation import evaluate as measure
     from kg.search.embedding import load_embedder
     from kg.search.thesaurus import Thesaurus
     from ontology import path as shipped
-    from service.printing import print_json, print_measures, progress_bar
 
-    embedder = load_embedder(settings(data=data).data / "models")
-    bridges = [Thesaurus.from_skos(file) for file in (shipped("themes.ttl"), *(vocabulary or []))]
-    with progress_bar() as progress:
-        measured = measure(
-            corpus,
-            queries,
-            embedder=embedder,
-            method=method,
-            vocabularies=bridges,
-            ablated=ablations,
-            progress=progress,
-        )
-    if as_json:
-        print_json(measured)
-    else:
-        print_measures(measured)
+    return measure(
+        corpus,
+        queries,
+        embedder=load_embedder(settings(data=data).data / "models"),
+        method=method,
+        vocabularies=[Thesaurus.from_skos(file) for file in (shipped("themes.ttl"), *vocabulary)],
+        ablated=ablations,
+        folds=folds,
+        progress=progress,
+    )
+
+
+def _written_report(measured: dict[str, Any], folder: Path) -> list[Path]:
+    """The files of a report."""
+    from kg.evaluation.report import write_report
+
+    try:
+        return write_report(measured, folder)
+    except OSError as error:
+        raise Refused(f"the report cannot be written into {folder}: {error.strerror}") from error
 
 
 @app.command()

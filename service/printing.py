@@ -62,6 +62,72 @@ def print_measures(measured: Mapping[str, Any]) -> None:
             for name, one in measured["ablations"].items()
         ]
         print_table(["ndcg10", *types, "mean over types"], others)
+    if "folds" in measured:
+        _print_folds(measured["folds"])
+
+
+def _print_folds(told: Mapping[str, Any]) -> None:
+    """Weights learnt across folds: what they do out of fold beside the profile's, and the weights of each fold."""
+    learnt, own, apart = told["learnt"], told["profile"], told["difference"]
+    kinds = {**learnt["types"], "mean over types": learnt["macro"]}
+    rows = []
+    for title, figures in kinds.items():
+        kind = title if title in learnt["types"] else "macro"
+        shipped = own["types"].get(kind, own["macro"])
+        rows.append(
+            [
+                title,
+                *(_measure(of["ndcg10"], of["intervals"]["ndcg10"]) for of in (figures, shipped)),
+                _measure(apart[kind]["ndcg10"], apart[kind]["interval"]),
+            ]
+        )
+    print_table(["ndcg10", "learnt, out of fold", "weights that ship", "learnt less shipped"], rows)
+    situations = list(told["spread"])
+    taught = [*told["weights"], {"fold": "all needs", **told["everything"]}]
+    print_table(
+        ["learnt without fold", *situations],
+        [[str(one["fold"]), *(_shares(one[situation]) for situation in situations)] for one in taught],
+    )
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+
+
+def print_own_graph(told: Mapping[str, Any]) -> None:
+    """Figures of suggestions on the records themselves, and what they have more than other ways of ranking."""
+    names = ("mrr10", "first1", "first5", "ndcg10")
+    rows = [
+        [
+            kind,
+            figures["n"],
+            *(_measure(figures[name], figures["intervals"][name]) for name in names),
+            told["chance"][kind],
+        ]
+        for kind, figures in told["types"].items()
+    ]
+    title = f"The records themselves: {told['practices']} practices, {told['cities']} cities, as of {told['as_of']}"
+    print_table(["asked", "n", "mrr10", "first", "among five", "ndcg10", "mrr10 by chance"], rows, title)
+    for kind, one in told["kinds"].items():
+        for reason, number in one["left_out"].items():
+            out.print(Text(f"{kind}: {number} left out because {reason}", style="dim"))
+    kinds = list(told["types"])
+    for what in ("voting", "ablations"):
+        less = [
+            [name, *(_measure(of["mrr10"], of["interval"]) for of in (one["difference"][kind] for kind in kinds))]
+            for name, one in told.get(what, {}).items()
+        ]
+        if less:
+            print_table([f"mrr10, suggestions less {what}", *kinds], less)
+    rows = [
+        [name, _measure(one["gini"], None), one["never"], _correlation(one["with_records"])]
+        for name, one in told["attention"].items()
+    ]
+    print_table(["attention", "gini", "never suggested", "correlation with records"], rows)
+
+
+def _correlation(known: Mapping[str, Any] | None) -> str:
+    return "–" if known is None else _measure(known["value"], known["interval"])
 
 
 def _measure(value: float | None, interval: Sequence[float] | None) -> str:
