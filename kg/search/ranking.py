@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from operator import mul
 from typing import Any, Literal
 
 from kg.search.text import terms, words
@@ -235,25 +236,40 @@ def _number(kind: str, term: str) -> int:
 # ------------------------------------------------------------------------------------------ themes
 
 
-def theme_match(
-    wanted: Mapping[str, float], carried: Sequence[str], closeness: Callable[[str, str], float]
-) -> float | None:
-    """How well a practice's themes meet those of a need, in [0, 1]; None where either has none.
+class ThemeMatching:
+    """The themes of one need, to be compared with those of many practices.
 
-    `wanted` gives each theme's strength in the need. Each counts by its strength, with the closeness of the
-    nearest theme that the practice carries, squared: another theme below the same broader one says little.
-
-    >>> tree = {("a", "a"): 1.0, ("b", "a"): 0.5}
-    >>> theme_match({"a": 1.0, "b": 1.0}, ["a"], lambda x, y: tree.get((x, y), 0.0))
-    0.625
-    >>> theme_match({}, ["a"], lambda x, y: 1.0) is None
-    True
+    What each theme of a practice is worth to the need is worked out once: the practices that meet a need share themes.
     """
-    strength = sum(wanted.values())
-    if not carried or strength <= 0:
-        return None
-    met = sum(value * max(closeness(theme, other) for other in carried) ** 2 for theme, value in wanted.items())
-    return _clip(met / strength)
+
+    def __init__(self, wanted: Mapping[str, float], closeness: Callable[[str, str], float]) -> None:
+        """`wanted` gives each theme's strength in the need, `closeness` how near two themes are, in [0, 1]."""
+        self._wanted, self._closeness = wanted, closeness
+        self._strengths = tuple(wanted.values())
+        self._whole = sum(self._strengths)
+        self._squares: dict[str, tuple[float, ...]] = {}
+
+    def match(self, carried: Sequence[str]) -> float | None:
+        """How well a practice's themes meet those of the need, in [0, 1]; None where either has none.
+
+        Each theme of the need counts by its strength, with the closeness of the nearest theme that the practice
+        carries, squared: another theme below the same broader one says little.
+
+        >>> tree = {("a", "a"): 1.0, ("b", "a"): 0.5}
+        >>> ThemeMatching({"a": 1.0, "b": 1.0}, lambda x, y: tree.get((x, y), 0.0)).match(["a"])
+        0.625
+        >>> ThemeMatching({}, lambda x, y: 1.0).match(["a"]) is None
+        True
+        """
+        if not carried or self._whole <= 0:
+            return None
+        squares = [self._squares.get(theme) or self._squared(theme) for theme in carried]
+        nearest = squares[0] if len(squares) == 1 else map(max, *squares)
+        return _clip(sum(map(mul, self._strengths, nearest)) / self._whole)
+
+    def _squared(self, theme: str) -> tuple[float, ...]:
+        self._squares[theme] = tuple(self._closeness(other, theme) ** 2 for other in self._wanted)
+        return self._squares[theme]
 
 
 # --------------------------------------------------------------------------------------------- sum

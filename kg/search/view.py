@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -24,7 +24,7 @@ from kg.search import ranking
 from kg.search.embedding import Embedder
 from kg.search.index import Candidates, Document, PassageIndex, Query, Scored, discard_index
 from kg.search.ranking import Filters, Profile, Situation
-from kg.search.text import Passage, language_of, passages
+from kg.search.text import UNDETERMINED, Passage, language_of, passages
 from kg.search.thesaurus import LEAST_STRENGTH, ThemeMatch, Thesaurus, bridge_labels, bridged, primary
 from kg.search.vocabularies import Link
 from kg.views import is_shown
@@ -148,6 +148,58 @@ class Answer:
 
     understood: Understood
     found: tuple[Found, ...]
+
+
+class StoredPassage:
+    """A passage that is read from the index when it is first looked at, as matching does with those it cites.
+
+    Empty where its practice was taken out meanwhile.
+    """
+
+    __slots__ = ("_passage", "_point", "_read")
+
+    def __init__(self, point: UUID, read: Callable[[UUID], Passage]) -> None:
+        self._point, self._read = point, read
+        self._passage: Passage | None = None
+
+    def _whole(self) -> Passage:
+        if self._passage is None:
+            self._passage = self._read(self._point)
+        return self._passage
+
+    @property
+    def part(self) -> str:
+        """See `Passage`."""
+        return self._whole().part
+
+    @property
+    def language(self) -> str:
+        """See `Passage`."""
+        return self._whole().language
+
+    @property
+    def text(self) -> str:
+        """See `Passage`."""
+        return self._whole().text
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What matching needs of a practice that meets a need; all of it lies in memory but the passage."""
+
+    practice: str
+    city: str
+    partner_cities: tuple[str, ...]
+    similarity: float
+    passage: StoredPassage
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One need's practices as `find_many` orders them, and how the need was read."""
+
+    understood: Understood
+    found: tuple[Ranked, ...]
 
 
 @dataclass(frozen=True)
@@ -443,9 +495,39 @@ class SearchView:
         All needs are embedded in one call. The same needs on the same records get the same answer, and a shorter
         answer is the beginning of a longer one. At most `profile.kept` practices come back for a need.
         """
+        understood, ranked = self._ranked_for(needs, filters, limit)
+        return [Answer(one, tuple(hits)) for one, hits in zip(understood, self._read_stored(ranked), strict=True)]
+
+    def rank_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Ranking]:
+        """What `find_many` finds, without reading what is stored with each practice.
+
+        Reading 200 practices takes longer than finding them, and a suggestion cites a dozen.
+        """
+        understood, ranked = self._ranked_for(needs, filters, limit)
+        return [
+            Ranking(
+                one,
+                tuple(
+                    Ranked(
+                        hit.scored.practice,
+                        hit.scored.city,
+                        hit.scored.partner_cities,
+                        hit.similarity,
+                        StoredPassage(hit.scored.point, self._read_passage),
+                    )
+                    for hit in hits
+                ),
+            )
+            for one, hits in zip(understood, ranked, strict=True)
+        ]
+
+    def _ranked_for(
+        self, needs: Sequence[AnyNeed], filters: Filters | None, limit: int
+    ) -> tuple[list[Understood], list[list[_Hit]]]:
+        """How each need is read, and its practices."""
         understood = [self.understand(need) for need in needs]
         if not needs:
-            return []
+            return [], []
         vectors = self.embedder.embed([one.embedded for one in understood], kind="query")
         wanted = [_wanted(need, one) for need, one in zip(needs, understood, strict=True)]
         queries = [
@@ -453,8 +535,11 @@ class SearchView:
             for vector, one, themes in zip(vectors, understood, wanted, strict=True)
         ]
         situations = [one.situation for one in understood]
-        found = self._ranked(queries, wanted, situations, filters or Filters(), limit)
-        return [Answer(one, tuple(hits)) for one, hits in zip(understood, found, strict=True)]
+        return understood, self._ranked(queries, wanted, situations, filters or Filters(), limit)
+
+    def _read_passage(self, point: UUID) -> Passage:
+        stored = self._index.payloads([point]).get(point)
+        return _passage(stored) if stored else Passage("", UNDETERMINED, "", "")
 
     def find(self, need: AnyNeed, *, filters: Filters | None = None, limit: int = 100) -> list[Found]:
         """The practices closest to one need; see `find_many`."""
@@ -477,7 +562,7 @@ class SearchView:
         query = Query(middle.tolist(), asked["words"], asked["beginnings"], tuple(themes))
         filters = filters or Filters()
         filters = Filters(**{**filters.__dict__, "exclude_practices": filters.exclude_practices | {practice}})
-        return self._ranked([query], [themes], ["read"], filters, limit)[0]
+        return self._read_stored(self._ranked([query], [themes], ["read"], filters, limit))[0]
 
     def search(
         self, need: AnyNeed, *, filters: Filters | None = None, limit: int = 20, cursor: str | None = None
@@ -517,26 +602,14 @@ class SearchView:
         situations: Sequence[Situation],
         filters: Filters,
         limit: int,
-    ) -> list[list[Found]]:
-        """Candidates of every signal, cut to those that may come out first, scored exactly, the best of them shown."""
+    ) -> list[list[_Hit]]:
+        """Candidates of every signal, cut to those that may come out first, scored exactly, the best of them."""
         candidates = self._index.candidates(queries, filters, self.profile.depth)
         keys = [self._shortlist(one, kind) for one, kind in zip(candidates, situations, strict=True)]
         scored = self._index.score(queries, candidates, keys)
-        best = [
-            sorted(
-                ((self._signals(one, themes), one) for one in hits),
-                key=lambda pair: (-self._similarity(pair[0], kind), pair[1].practice),
-            )[:limit]
-            for hits, themes, kind in zip(scored, wanted, situations, strict=True)
-        ]
-        payloads = self._index.payloads(one.point for hits in best for _, one in hits)
         return [
-            [
-                _found(one, signals, self._similarity(signals, kind), payloads)
-                for signals, one in hits
-                if one.point in payloads
-            ]
-            for hits, kind in zip(best, situations, strict=True)
+            sorted(self._weighed(hits, themes, kind), key=lambda hit: (-hit.similarity, hit.scored.practice))[:limit]
+            for hits, themes, kind in zip(scored, wanted, situations, strict=True)
         ]
 
     def _shortlist(self, candidates: Candidates, situation: Situation) -> list[int]:
@@ -550,16 +623,22 @@ class SearchView:
             for name, value in raw.items()
         }
 
-    def _signals(self, scored: Scored, wanted: Mapping[str, float]) -> dict[str, float | None]:
-        return {
-            "dense": self.profile.dense(scored.dense),
-            "bm25": scored.words,
-            "beginnings": scored.beginnings,
-            "themes": ranking.theme_match(wanted, scored.themes, self._thesaurus.closeness),
-        }
+    def _weighed(self, scored: Sequence[Scored], wanted: Mapping[str, float], situation: Situation) -> Iterator[_Hit]:
+        """Each candidate with its signals and their weighted mean."""
+        weights, themes = self.profile.weights(situation), ranking.ThemeMatching(wanted, self._thesaurus.closeness)
+        for one in scored:
+            signals = {
+                "dense": self.profile.dense(one.dense),
+                "bm25": one.words,
+                "beginnings": one.beginnings,
+                "themes": themes.match(one.themes),
+            }
+            yield _Hit(one, signals, ranking.similarity(signals, weights))
 
-    def _similarity(self, signals: Mapping[str, float | None], situation: Situation) -> float:
-        return ranking.similarity(signals, self.profile.weights(situation))
+    def _read_stored(self, ranked: Sequence[Sequence[_Hit]]) -> list[list[Found]]:
+        """The same practices with what is stored of each; those that another thread has just taken out are left out."""
+        payloads = self._index.payloads(hit.scored.point for hits in ranked for hit in hits)
+        return [[_found(hit, payloads) for hit in hits if hit.scored.point in payloads] for hits in ranked]
 
 
 # ------------------------------------------------------------------------------- practices for the index
@@ -674,34 +753,39 @@ def _wanted(need: AnyNeed, understood: Understood) -> dict[str, float]:
     return {match.theme: match.strength for match in understood.themes} | dict.fromkeys(need.themes, 1.0)
 
 
-def _found(
-    scored: Scored,
-    signals: Mapping[str, float | None],
-    similarity: float,
-    payloads: Mapping[UUID, Mapping[str, Any]],
-) -> Found:
-    payload = payloads[scored.point]
-    title = payload["title"]
-    language = payload["language"]
+class _Hit(NamedTuple):
+    """A practice with its signals, None where unknown, and their weighted mean."""
+
+    scored: Scored
+    signals: Mapping[str, float | None]
+    similarity: float
+
+
+def _found(hit: _Hit, payloads: Mapping[UUID, Mapping[str, Any]]) -> Found:
+    payload = payloads[hit.scored.point]
     return Found(
-        practice=scored.practice,
+        practice=hit.scored.practice,
         city=payload["city"],
         partner_cities=tuple(payload["partner_cities"]),
         tie=payload["tie"],
         country=payload.get("country"),
-        similarity=similarity,
-        signals={name: round(value, ranking.DECIMALS) for name, value in signals.items() if value is not None},
-        passage=Passage(
-            payload["part"], language, payload["text"], title.get(language, next(iter(title.values()), ""))
-        ),
-        title=title,
-        themes=scored.themes,
+        similarity=hit.similarity,
+        signals={name: round(value, ranking.DECIMALS) for name, value in hit.signals.items() if value is not None},
+        passage=_passage(payload),
+        title=payload["title"],
+        themes=hit.scored.themes,
         evidence=tuple(payload.get("evidence", ())),
         start=payload["start"],
         end=payload["end"],
         status=payload["status"],
         revision=payload["revision"],
     )
+
+
+def _passage(payload: Mapping[str, Any]) -> Passage:
+    """The passage of a point, with its practice's title in its language, else in the first there is."""
+    title, language = payload["title"], payload["language"]
+    return Passage(payload["part"], language, payload["text"], title.get(language, next(iter(title.values()), "")))
 
 
 def _order(found: Found) -> tuple[float, str]:

@@ -90,9 +90,9 @@ def test_a_theme_counts_by_its_strength_in_the_need():
     def same(a, b):
         return float(a == b)
 
-    assert ranking.theme_match({"housing": 0.9, "sport": 0.1}, ["housing"], same) == pytest.approx(0.9)
-    assert ranking.theme_match({"housing": 0.9, "sport": 0.1}, ["sport"], same) == pytest.approx(0.1)
-    assert ranking.theme_match({"housing": 0.9}, [], same) is None
+    assert ranking.ThemeMatching({"housing": 0.9, "sport": 0.1}, same).match(["housing"]) == pytest.approx(0.9)
+    assert ranking.ThemeMatching({"housing": 0.9, "sport": 0.1}, same).match(["sport"]) == pytest.approx(0.1)
+    assert ranking.ThemeMatching({"housing": 0.9}, same).match([]) is None
 
 
 def test_european_words_share_their_beginnings_and_short_words_are_none():

@@ -113,6 +113,30 @@ def test_found_practices_carry_what_matching_asks_for(view):
     assert (found.themes, found.revision) == (("language",), 6)
 
 
+def test_ranking_finds_what_finding_finds_after_reopening_too(view, opened):
+    needs = [NeedText("newcomers practise Dutch"), NeedText("Refugees find no landlords", themes=("housing",))]
+    wanted = [
+        [(one.practice, one.city, one.partner_cities, one.similarity, one.passage) for one in answer.found]
+        for answer in view.find_many(needs)
+    ]
+    view.close()
+    reopened = opened()
+    for answer, expected in zip(reopened.rank_many(needs), wanted, strict=True):
+        assert len(expected) == 3
+        for one, (*known, passage) in zip(answer.found, expected, strict=True):
+            assert [one.practice, one.city, one.partner_cities, one.similarity] == known
+            said = one.passage
+            assert (said.part, said.language, said.text) == (passage.part, passage.language, passage.text)
+
+
+def test_a_passage_is_empty_where_its_practice_was_taken_out_before_it_was_read(view):
+    best, second, *_ = view.rank_many([NeedText("Refugees find no landlords who let a flat to them")])[0].found
+    assert (best.practice, bool(second.passage.text)) == ("rent-guarantee", True)
+    view.apply([revision(9, PRACTICES[1], state="withdrawn"), revision(10, PRACTICES[2], state="withdrawn")], 10)
+    assert (best.passage.part, best.passage.language, best.passage.text) == ("", "und", "")
+    assert second.passage.text
+
+
 def test_a_need_in_another_language_is_bridged_by_theme_labels(view):
     (answer,) = view.find_many([NeedText("Nous cherchons un logement pour les personnes arrivées récemment")])
     assert (answer.understood.language, answer.understood.situation) == ("fr", "bridged")
