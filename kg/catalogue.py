@@ -35,7 +35,7 @@ from kg.search.embedding import Embedder, current_model, load_embedder
 from kg.search.ranking import Filters
 from kg.search.switching import index_folder, remove_other_indexes
 from kg.search.thesaurus import Thesaurus
-from kg.search.view import Found, Linking, NeedText, SearchView, Understood
+from kg.search.view import Found, Linking, NeedText, Ranked, SearchView, Understood
 from kg.search.vocabularies import Link, Vocabularies, links
 from kg.suggesting import (
     Need,
@@ -736,7 +736,7 @@ class Catalogue:
         asked = read_request(request, self)
         self._refresh()
         profile = self.profile.with_weights(asked.weights)
-        answers = self.search.find_many(asked.needs, filters=_of_others(asked), limit=CANDIDATES)
+        answers = self.search.rank_many(asked.needs, filters=_of_others(asked), limit=CANDIDATES)
         understood, found = [answer.understood for answer in answers], [answer.found for answer in answers]
         revision = self._search_follower.reached if self._search_follower else 0
         cities = self._cities.facts(
@@ -849,7 +849,7 @@ class Catalogue:
 
         `view` is asked in place of the search view in use, for comparison.
         """
-        answers = (view or self.search).find_many(needs, filters=filters, limit=CANDIDATES)
+        answers = (view or self.search).rank_many(needs, filters=filters, limit=CANDIDATES)
         return [
             (self._need_hits(need, answer.understood, answer.found), answer.understood.language)
             for need, answer in zip(needs, answers, strict=True)
@@ -922,7 +922,7 @@ class Catalogue:
         """Identifiers of the cities that a query names."""
         return sorted({str(row["city"]).rpartition("/")[2] for row in self.graph.rows(query)})
 
-    def _need_hits(self, need: Need, known: Understood, hits: Sequence[Found]) -> NeedHits:
+    def _need_hits(self, need: Need, known: Understood, hits: Sequence[Found | Ranked]) -> NeedHits:
         """A need with what search found, one hit per city that took part in a practice."""
         thesaurus = self.search.thesaurus
         themes = frozenset(match.theme for match in known.themes) | frozenset(need.themes)
