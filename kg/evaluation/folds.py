@@ -25,7 +25,9 @@ STEPS = 20
 """Proportions are tried in steps of a twentieth: 231 of three signals."""
 
 FEWEST = 20
-"""Types with fewer needs are measured and not learnt from: as each type counts alike, four needs would outvote the rest."""
+"""Types with fewer needs are measured and not learnt from: as each type counts alike, four needs would outvote the rest.
+
+A situation in which fewer of the others are read teaches nothing either."""
 
 _ALL = 10_000
 
@@ -133,7 +135,7 @@ def across_folds(candidates: Sequence[Candidates], profile: Profile, folds: int)
     """Weights learnt on all folds but one, and how well they do on that one, beside the weights of `profile`.
 
     For each situation the proportions are taken that have the highest mean nDCG@10 over types, of equal ones those
-    nearest to the profile's. A situation that the other folds do not have keeps the profile's.
+    nearest to the profile's. A situation in which the other folds have fewer than 20 needs keeps the profile's.
 
     Returns {"folds", "weights": [{"fold", "n", situation: {signal: share}}], "spread": {situation: {signal: [least,
     most]}}, "everything": what all needs together teach, "learnt" and "profile": figures as `summary` has them, every
@@ -213,7 +215,7 @@ class _Lesson:
 
     def _best(self, places: Sequence[npt.NDArray[np.intp]], sizes: Sequence[int], own: Numbers) -> Numbers:
         """The proportions with the largest sum of nDCG, each need counting by the size of its type."""
-        if not any(len(some) for some in places):
+        if sum(map(len, places)) < FEWEST:
             return own
         sums = [self._quality[some].sum(axis=0) / size for some, size in zip(places, sizes, strict=True) if size]
         total = np.round(np.sum(sums, axis=0), 9)
