@@ -83,11 +83,11 @@ NO_FILTERS = Filters()
 CANDIDATES = 400
 """Practices looked at per need: voting over all of 100,000 costs 118 ms and changes nothing."""
 
+# With a second VALUES for the properties the engine joins before it looks up: 14 ms for five themes, 1.4 like this.
 _LABELS = """
 SELECT ?thing ?label {{
   VALUES ?thing {{ {things} }}
-  VALUES ?property {{ rdfs:label skos:prefLabel dcterms:title }}
-  ?thing ?property ?label
+  ?thing ?property ?label FILTER(?property IN (rdfs:label, skos:prefLabel, dcterms:title))
 }}"""
 
 
@@ -712,7 +712,7 @@ class Catalogue:
             found.setdefault(str(row["thing"]).rpartition("/")[2], {})[row.get("label@lang") or "en"] = str(
                 row["label"]
             )
-        return {id: in_language(texts, language) for id, texts in found.items()}
+        return {id: in_language(found[id], language) for id in dict.fromkeys(ids) if id in found}
 
     def export(self, path: Path, progress: Progress = _quiet) -> int:
         """Write all published, public records to a file whose ending tells the format: .nq, .trig or .jsonl.
