@@ -818,6 +818,23 @@ class Catalogue:
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}
 
+    def transferability(self, id: str, request: Mapping[str, Any], *, language: str = "en") -> dict[str, Any]:
+        """The conditions of a practice against the facts of a city: each met, partly, not met or unknown, with its basis.
+
+        `request` is the body of `POST /api/practices/{id}/transferability` as `docs/http.md` describes it. Neither
+        search nor model is needed. Raises BadRequest or TooLarge for one that cannot be used, NotFound or Gone for the
+        practice.
+        """
+        from kg.transferring import transferability
+
+        self._refresh()
+        found = transferability(id, request, self, self.profile, language)
+        return {**found, "revision": self._graph_follower.reached}
+
+    def graph_rows(self, sparql: str) -> list[dict[str, str | None]]:
+        """The rows of a query of our own over the graph view."""
+        return self.graph.rows(sparql)
+
     def city_facts(self, ids: Iterable[str]) -> dict[str, CityFacts]:
         """What matching knows of cities on record, by identifier."""
         return self._cities.facts(ids)

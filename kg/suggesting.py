@@ -77,7 +77,7 @@ def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
     needs = data.get("needs")
     if not isinstance(needs, Sequence) or isinstance(needs, str) or not 1 <= len(needs) <= MOST_NEEDS:
         raise BadRequest(f"needs: give 1 to {MOST_NEEDS} needs, each with a text")
-    mentee, profile = _mentee(data.get("mentee"), known)
+    mentee, profile = read_mentee(data.get("mentee"), known)
     limit = data.get("limit", 5)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_SUGGESTIONS:
         raise BadRequest(f"limit: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(limit)}")
@@ -150,8 +150,11 @@ def need_text(value: Any, where: str) -> str:
     return value.strip()
 
 
-def _mentee(data: Any, known: Known) -> tuple[str | None, Mentee | None]:
-    """The mentee: a city on record, a profile, or nobody in particular."""
+def read_mentee(data: Any, known: Known) -> tuple[str | None, Mentee | None]:
+    """The mentee: a city on record, a profile, or nobody in particular.
+
+    Raises BadRequest, naming the place, for what is neither.
+    """
     if data is None:
         return None, None
     _only(data, "mentee", "city", "profile")
