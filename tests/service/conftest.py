@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -18,7 +17,6 @@ from kg.catalogue import Catalogue
 from service.app import create_app
 from service.serving import listen
 from service.settings import Settings
-from tests.models import prepared_models
 
 
 @dataclass(frozen=True)
@@ -49,22 +47,6 @@ def running(app: FastAPI) -> Iterator[Server]:
         server.should_exit = True
         thread.join(timeout=20)
         listening.close()
-
-
-@pytest.fixture(scope="session")
-def start_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the starting data; look, do not touch."""
-    folder = tmp_path_factory.mktemp("start") / "data"
-    with Catalogue.create(folder, start_data=True, models=prepared_models()) as made:
-        made.reindex()
-    return folder
-
-
-@pytest.fixture(scope="session")
-def catalogue(start_folder: Path) -> Iterator[Catalogue]:
-    with Catalogue.open(start_folder, models=prepared_models()) as opened:
-        opened.follow()
-        yield opened
 
 
 @pytest.fixture(scope="session")

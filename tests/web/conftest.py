@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.service.conftest import Server, catalogue, server, start_folder
+from tests.service.conftest import Server, server
 
-__all__ = ["catalogue", "server", "start_folder"]
+__all__ = ["server"]
 
 
 @pytest.fixture(scope="module")
