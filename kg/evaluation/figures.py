@@ -82,6 +82,8 @@ def compared(
         (type, {**dict.fromkeys(metrics), by: (a[by] or 0.0) - (b[by] or 0.0)})
         for type, a, b in zip(types, whole, other, strict=True)
     ]
+    if not differences:
+        return {**summary([], metrics), "difference": {}}
     less = summary(differences, metrics)
     return {
         **summary(list(zip(types, other, strict=True)), metrics),
