@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rdflib import DCTERMS, SDO, Graph
 
+from kg import answering
 from kg.city_facts import CityFactsReader, country_names
 from kg.errors import BadRequest, Busy, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
 from kg.exchange.exporting import export_records
@@ -23,12 +24,11 @@ from kg.fields import declaration, in_language
 from kg.folder import DataFolder
 from kg.graph.store import OxigraphStore
 from kg.ledger import VISIBILITIES, Change, Head, Ledger, Revision, Transaction
-from kg.matching.diversity import spread
 from kg.matching.facts import CityFacts, Hit, Mentee, NeedHits
 from kg.matching.profile import Profile
-from kg.matching.reasons import ROLE_LIMITS
-from kg.matching.suggestions import explained, rank_cities
+from kg.matching.profiles import BUILT_IN, MENTORING, named_profile, profile_json
 from kg.needs import analyse_needs, understood_json
+from kg.profiles import profiles_of
 from kg.records import SURROGATE, Record, check_id, from_ntriples, references, to_graph, to_ntriples
 from kg.rights import tombstone
 from kg.search.embedding import Embedder, current_model, load_embedder
@@ -44,8 +44,6 @@ from kg.suggesting import (
     need_text,
     read_filters,
     read_request,
-    write_diversity,
-    write_suggestion,
 )
 from kg.validation import Referenced, Validation, nearest, refusing
 from kg.views import Follower, agreement
@@ -202,7 +200,8 @@ class Catalogue:
         self._model_change: threading.Thread | None = None
         self._model_refused: str | None = None
         self.vocabularies = Vocabularies(folder.vocabularies)
-        self.profile = Profile()
+        self.profiles: Mapping[str, Profile] = BUILT_IN
+        self.profile = MENTORING
 
     @classmethod
     def create(
@@ -249,17 +248,24 @@ class Catalogue:
         graph_url: str | None = None,
         models: Path | None = None,
         url: str | None = None,
+        profiles: Path | None = None,
     ) -> Self:
         """Open a data folder for this process alone. `url` is told to others who find it in use.
+
+        `profiles` is a file with profiles for suggestions beside those built in (see `kg.matching.profiles`); what is
+        wrong in it is told before anything is opened, as UnreadableInput.
 
         Raises DataFolderUnusable for no ledger, one of a newer version or a folder that cannot be
         written, DataFolderInUse while another process has it.
         """
+        known, default = profiles_of(profiles) if profiles else (BUILT_IN, MENTORING.name)
         with ExitStack() as resources:
             data = DataFolder.open(folder)
             resources.enter_context(data.own(url))
             ledger = resources.enter_context(Ledger.open(ledger_url or f"sqlite:///{data.ledger}"))
-            return cls(data, ledger, models=models, graph_url=graph_url, resources=resources.pop_all())
+            opened = cls(data, ledger, models=models, graph_url=graph_url, resources=resources.pop_all())
+        opened.profiles, opened.profile = known, known[default]
+        return opened
 
     def close(self) -> None:
         """Stop following, close files and give the folder back."""
@@ -733,9 +739,29 @@ class Catalogue:
 
         Raises BadRequest or TooLarge for a request that cannot be used, ModelMissing without a model.
         """
-        asked = read_request(request, self)
+        return answering.suggestions(self._ground(read_request(request, self)), self, language)
+
+    def why_not(self, request: Mapping[str, Any], *, language: str = "en") -> dict[str, Any]:
+        """Why a city is not suggested, or at which rank it is: a request for suggestions, and `city`.
+
+        Raises BadRequest or TooLarge as `suggest_mentors` does, and BadRequest for a city that is not on record.
+        """
+        asked = read_request({key: value for key, value in request.items() if key != "city"}, self)
+        city = request.get("city")
+        if not isinstance(city, str):
+            raise BadRequest(f"city: {quoted(city)} is no city; name one on record such as 'mechelen'")
+        return answering.why_not(self._ground(asked), self.city(city, "city"), self, language)
+
+    def list_profiles(self, *, language: str = "en") -> dict[str, Any]:
+        """The profiles that a request may name, with every constant and its meaning, by name."""
+        listed = sorted(self.profiles.values(), key=lambda profile: profile.name)
+        default = self.profile.name
+        return {"profiles": [profile_json(one, language, default=one.name == default) for one in listed]}
+
+    def _ground(self, asked: SuggestionRequest) -> answering.Ground:
+        """Everything that an answer rests on; all needs are embedded in one call."""
         self._refresh()
-        profile = self.profile.with_weights(asked.weights)
+        profile = named_profile(self.profiles, asked.profile_name, self.profile.name).with_weights(asked.weights)
         answers = self.search.rank_many(asked.needs, filters=_of_others(asked), limit=CANDIDATES)
         understood, found = [answer.understood for answer in answers], [answer.found for answer in answers]
         revision = self._search_follower.reached if self._search_follower else 0
@@ -745,43 +771,42 @@ class Catalogue:
         )
         cities = {id: city for id, city in cities.items() if _lets_in(asked.filters, city, asked.mentee)}
         on_record = cities.get(asked.mentee or "")
-        mentee = Mentee.on_record(on_record) if on_record else asked.profile
-        as_of = asked.as_of or datetime.now(UTC).date()
-        needs = [
-            self._need_hits(need, known, hits) for need, known, hits in zip(asked.needs, understood, found, strict=True)
-        ]
-        weighed = rank_cities(
-            needs,
-            cities,
-            mentee=mentee,
+        return answering.Ground(
+            asked=asked,
             profile=profile,
-            as_of=as_of,
-            limit=asked.limit if asked.per_country is None else profile.candidates,
+            needs=tuple(map(self._need_hits, asked.needs, understood, found)),
+            understood=tuple(understood),
+            cities=cities,
+            mentee=Mentee.on_record(on_record) if on_record else asked.profile,
+            on_record=on_record,
+            as_of=asked.as_of or datetime.now(UTC).date(),
+            revision=revision,
+            model=self.search.embedder.identity,
+            base=self.base,
         )
-        diversity = None
-        if asked.per_country is not None:
-            countries = {id: city.country for id, city in cities.items()}
-            kept, back = spread([one.case.city.id for one in weighed], countries, asked.per_country, asked.limit)
-            set_back = [explained(weighed[place], place + 1) for place in back]
-            diversity = write_diversity(asked.per_country, set_back, cities, self.base, language)
-            weighed = [weighed[place] for place in kept]
-        suggestions = [explained(one, rank) for rank, one in enumerate(weighed, start=1)]
-        languages = [known.language for known in understood]
-        return {
-            "suggestions": [
-                write_suggestion(one, cities[one.city], self.base, language, languages) for one in suggestions
-            ],
-            "needs": [
-                self._need_answer(need, known, language) for need, known in zip(asked.needs, understood, strict=True)
-            ],
-            "mentee": city_reference(on_record, self.base, language) if on_record else None,
-            "diversity": diversity,
-            "role_limits": in_language(ROLE_LIMITS, language),
-            "profile": {"name": profile.name, "version": profile.version, "changed": list(profile.changed)},
-            "as_of": as_of.isoformat(),
-            "revision": revision,
-            "model": self.search.embedder.identity,
-        }
+
+    def hits_among(self, ground: answering.Ground, practices: Iterable[str], filters: Filters) -> list[NeedHits]:
+        """What search finds for the needs among some practices alone, however close others are."""
+        ids = frozenset(practices)
+        if not ids:
+            return [replace(need, hits=()) for need in ground.needs]
+        only = replace(filters, practices=ids)
+        answers = self.search.rank_many(ground.asked.needs, filters=only, limit=max(CANDIDATES, len(ids)))
+        return [
+            self._need_hits(need, answer.understood, answer.found)
+            for need, answer in zip(ground.asked.needs, answers, strict=True)
+        ]
+
+    def theme_words(self, theme: str) -> tuple[str, ...]:
+        """The English labels of a theme."""
+        return self.search.thesaurus.english(theme)
+
+    def read_needs(self, ground: answering.Ground, language: str) -> list[dict[str, Any]]:
+        """How each need was understood."""
+        return [
+            self._need_answer(need, known, language)
+            for need, known in zip(ground.asked.needs, ground.understood, strict=True)
+        ]
 
     def pair_cohort(self, request: Mapping[str, Any], *, language: str = "en") -> dict[str, Any]:
         """Mentors for a whole cohort of mentees: the best pairing under its rules, with what else could be.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -13,7 +13,20 @@ from kg.city_facts import LEVELS, country_names
 from kg.errors import BadRequest, TooLarge, quoted
 from kg.fields import in_language
 from kg.matching.diversity import spread_sentence
-from kg.matching.facts import Caution, CityFacts, DeclaredExperience, Mentee, NeedAnswer, Reason, Suggestion, Unknown
+from kg.matching.evidence import evidence_query, query_address
+from kg.matching.explaining import NeedTold
+from kg.matching.facts import (
+    Caution,
+    CityFacts,
+    DeclaredExperience,
+    Mentee,
+    NeedAnswer,
+    Passage,
+    Reason,
+    Suggestion,
+    Unknown,
+)
+from kg.matching.marking import deciding_sentence
 from kg.matching.profile import HIGHEST_WEIGHT
 from kg.records import LANGUAGE_TAG
 from kg.search.ranking import Filters
@@ -45,7 +58,8 @@ class Need:
 class SuggestionRequest:
     """A checked request. `mentee` is the identifier of a city on record; `profile` stands in for one that is not.
 
-    `per_country` is how many mentors of one country are wanted at most, None for any number.
+    `per_country` is how many mentors of one country are wanted at most, None for any number. `profile_name` names the
+    constants that rank, None for the usual ones; with `explain` the answer tells what would change its order.
     """
 
     needs: tuple[Need, ...]
@@ -56,6 +70,8 @@ class SuggestionRequest:
     limit: int = 5
     as_of: date | None = None
     per_country: int | None = None
+    profile_name: str | None = None
+    explain: bool = False
 
 
 def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
@@ -73,7 +89,8 @@ def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
     Traceback (most recent call last):
     kg.errors.BadRequest: needs: give 1 to 20 needs, each with a text
     """
-    _only(data, "", "needs", "mentee", "filters", "weights", "limit", "as_of", "diversity")
+    keys = ("needs", "mentee", "filters", "profile", "weights", "limit", "as_of", "diversity", "explain")
+    _only(data, "", *keys)
     needs = data.get("needs")
     if not isinstance(needs, Sequence) or isinstance(needs, str) or not 1 <= len(needs) <= MOST_NEEDS:
         raise BadRequest(f"needs: give 1 to {MOST_NEEDS} needs, each with a text")
@@ -84,6 +101,9 @@ def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
     weights = data.get("weights") or {}
     if not isinstance(weights, Mapping):
         raise BadRequest('weights: give an object such as {"language": 0.2}')
+    explain = data.get("explain", False)
+    if not isinstance(explain, bool):
+        raise BadRequest(f"explain: {quoted(explain)} is neither true nor false")
     return SuggestionRequest(
         needs=tuple(_need(need, f"needs[{place}]", known) for place, need in enumerate(needs)),
         mentee=mentee,
@@ -93,6 +113,8 @@ def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
         limit=limit,
         as_of=_day(data.get("as_of"), "as_of"),
         per_country=read_diversity(data.get("diversity")),
+        profile_name=None if data.get("profile") is None else _string(data["profile"], "profile"),
+        explain=explain,
     )
 
 
@@ -293,13 +315,27 @@ def _only(data: Any, where: str, *keys: str) -> None:
         raise BadRequest(f"{place}there is no {quoted(unknown[0])}; there are {', '.join(keys)}")
 
 
+Clues = Callable[[int, str], Mapping[str, float]]
+"""What to look for in a passage of a language, by the place of the need it answers; see `kg.matching.marking`."""
+
+
 def write_suggestion(
-    suggestion: Suggestion, city: CityFacts, base: str, language: str, languages: Sequence[str]
+    suggestion: Suggestion,
+    city: CityFacts,
+    base: str,
+    language: str,
+    languages: Sequence[str],
+    *,
+    told: Sequence[NeedTold] = (),
+    clues: Clues | None = None,
 ) -> dict[str, Any]:
     """One suggestion as JSON, its sentences in `language` ("en" or "fr").
 
-    `languages` are the needs' languages: the passage of a practice says when it is in another one.
+    `languages` are the needs' languages: the passage of a practice says when it is in another one. `told` has what is
+    said need by need, where that was made; with `clues` the deciding sentence of each passage has its place.
     """
+    by_need = {one.need: one for one in told}
+    query = evidence_query(city.id, suggestion.needs, base)
     return {
         "rank": suggestion.rank,
         "band": suggestion.band,
@@ -307,16 +343,29 @@ def write_suggestion(
         "utility": round(suggestion.utility, 6),
         "coverage": round(suggestion.coverage, 6),
         "city": city_reference(city, base, language),
-        "practices": [cited for answer in suggestion.needs for cited in _cited(answer, language, languages)],
-        "needs": [
-            {"need": answer.need, "met": bool(answer.practices), "relevance": round(answer.relevance, 6)}
-            for answer in suggestion.needs
-        ],
+        "practices": [cited for answer in suggestion.needs for cited in _cited(answer, language, languages, clues)],
+        "needs": [_need_told(answer, by_need.get(answer.need), language) for answer in suggestion.needs],
         "reasons": [_reason(reason, language) for reason in suggestion.reasons],
         "against": [in_language(text, language) for text in suggestion.against],
         "unknowns": [_unknown(unknown, language) for unknown in suggestion.unknowns],
         "cautions": [_caution(caution, language) for caution in suggestion.cautions],
+        "evidence_query": query,
+        "evidence_link": query_address(query),
     }
+
+
+def _need_told(answer: NeedAnswer, told: NeedTold | None, language: str) -> dict[str, Any]:
+    """What a city has for one need: what speaks for it, against it, what else is on record and what is unknown."""
+    written = {"need": answer.need, "met": bool(answer.practices), "relevance": round(answer.relevance, 6)}
+    if told is None:
+        return written
+    said = {
+        name: [in_language(text, language) for text in told.told[stance]]
+        for name, stance in (("for", "for"), ("against", "against"), ("also", "neutral"))
+    }
+    unknowns = [_unknown(unknown, language) for unknown in told.unknowns]
+    experience = None if answer.experience is None else round(answer.experience, 6)
+    return {**written, "experience": experience, **said, "unknowns": unknowns}
 
 
 def write_diversity(
@@ -350,7 +399,7 @@ def city_reference(city: CityFacts, base: str, language: str) -> dict[str, Any]:
     }
 
 
-def _cited(answer: NeedAnswer, language: str, languages: Sequence[str]) -> list[dict[str, Any]]:
+def _cited(answer: NeedAnswer, language: str, languages: Sequence[str], clues: Clues | None) -> list[dict[str, Any]]:
     """The practices that speak for a city on one need, with their winning passages."""
     found = []
     for cited in answer.practices:
@@ -362,11 +411,22 @@ def _cited(answer: NeedAnswer, language: str, languages: Sequence[str]) -> list[
                 "need": answer.need,
                 "tie": cited.tie,
                 "similarity": round(cited.similarity, 5),
-                "passage": passage and {"text": passage.text, "language": passage.language, "part": passage.part},
+                "passage": passage and _passage(passage, clues(answer.need, passage.language) if clues else {}),
                 "other_language": passage is not None and passage.language != languages[answer.need],
             }
         )
     return found
+
+
+def _passage(passage: Passage, sought: Mapping[str, float]) -> dict[str, Any]:
+    """A passage, and where in its text the sentence begins and ends that is closest to the need, if its words tell."""
+    place = deciding_sentence(passage.text, passage.language, sought) if sought else None
+    return {
+        "text": passage.text,
+        "language": passage.language,
+        "part": passage.part,
+        "sentence": None if place is None else {"start": place[0], "end": place[1]},
+    }
 
 
 def _reason(reason: Reason, language: str) -> dict[str, Any]:

@@ -260,22 +260,26 @@ def is_set_back(city: CityFacts, rank: int) -> Names:
 def ranks_lower(here: Weighed, there: Weighed, rank: int | None, found: Sequence[Difference]) -> Names:
     """It ranks behind the last one listed, with the two factors that matter most, and what is unknown of it."""
     city, last = here.case.city, there.case.city
-    against = [one for one in found if one.contribution < -0.0005][:2]
+    against = [one.label for one in found if one.here is not None and one.contribution < -0.0005][:2]
     unknown = [one.label for one in found if one.here is None]
+    ahead = [one.label for one in found if one.here is None and one.there is not None and one.contribution < -0.0005]
 
     def sentence(language: str) -> str:
         name, other = in_language(city.name, language), in_language(last.name, language)
-        labels = listed([one.label[language].lower() for one in against], language)
-        missing = listed([label[language].lower() for label in unknown], language)
+        most, missing, alone = (
+            listed([label[language].lower() for label in labels], language) for labels in (against, unknown, ahead)
+        )
         if language == "fr":
             place = f"au rang {rank}" if rank else "au-delà des villes évaluées en entier"
             text = f"{name} se trouve {place}, derrière {other}, la dernière de la liste."
-            text += f" La différence vient surtout de : {labels}." if labels else ""
-            return text + (f" Ne sont pas connus, et ne comptent pas contre elle : {missing}." if missing else "")
+            text += f" La différence connue vient surtout de : {most}." if most else ""
+            text += f" Ne sont pas connus, et ne comptent pas contre elle : {missing}." if missing else ""
+            return text + (f" Pour {other}, il est connu et compte en sa faveur : {alone}." if alone else "")
         place = f"at rank {rank}" if rank else "beyond the cities that are weighed in full"
         text = f"{name} stands {place}, behind {other}, the last one listed."
-        text += f" The difference comes above all from: {labels}." if labels else ""
-        return text + (f" Not known, and not counted against it: {missing}." if missing else "")
+        text += f" The known difference comes above all from: {most}." if most else ""
+        text += f" Not known, and not counted against it: {missing}." if missing else ""
+        return text + (f" Of {other} it is known and counts for it: {alone}." if alone else "")
 
     return {language: sentence(language) for language in reasons.LANGUAGES}
 
