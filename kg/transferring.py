@@ -173,6 +173,7 @@ def read_setting(city: str, source: Source, said: Setting | None = None) -> Sett
     return replace(
         said,
         name=facts.name,
+        record=iri,
         ids=facts.ids,
         country=facts.country,
         country_name=facts.country_name,
@@ -206,8 +207,8 @@ def _needs(iri: str, source: Source) -> list[NeedOnRecord]:
         themes.update([_id(row["theme"])] if row.get("theme") else [])
         groups.update([_id(row["group"])] if row.get("group") else [])
     return [
-        NeedOnRecord(texts, themes=_with_narrower(themes, source), groups=frozenset(groups))
-        for _, (texts, themes, groups) in sorted(found.items())
+        NeedOnRecord(texts, _with_narrower(themes, source), frozenset(groups), need)
+        for need, (texts, themes, groups) in sorted(found.items())
     ]
 
 

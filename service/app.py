@@ -36,6 +36,7 @@ from service.api import (
     sessions,
     sparql,
     suggestions,
+    transferability,
 )
 from service.api.describing import problems_of, problems_of_input, record_schemas
 from service.api.models import Problem
@@ -86,6 +87,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         suggestions.router,
         exposure.router,
         mentor_sets.router,
+        transferability.router,
         cohorts.router,
         needs.router,
         search.router,

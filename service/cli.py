@@ -377,6 +377,27 @@ def similar(
 
 
 @app.command()
+def transferability(
+    practice: Annotated[str, typer.Argument(help="A practice, such as schaerbeek--camim.")],
+    city: Annotated[str, typer.Argument(help="The city that would take it up, such as jelgava.")],
+    lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; English unless given.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the conditions of a practice against the facts of a city: met, partly, not met or unknown, and what to ask."""
+    from service.printing import print_json
+    from service.transfer_commands import print_transferability
+
+    language = answer_language(lang, "")
+    request = {"mentee": {"city": city}}
+    answer = read(data, lambda source: source.transferability(practice, request, language=language))
+    if as_json:
+        print_json(answer)
+    else:
+        print_transferability(answer, language)
+
+
+@app.command()
 def export(
     file: Annotated[
         Path,

@@ -23,6 +23,9 @@ class RunningService:
     def suggest_mentors(self, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", "/api/suggestions", params={"lang": language}, json=request)
 
+    def transferability(self, id: str, request: dict[str, Any], language: str) -> dict[str, Any]:
+        return self._json("POST", f"/api/practices/{id}/transferability", params={"lang": language}, json=request)
+
     def mentor_sets(self, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", "/api/suggestions/sets", params={"lang": language}, json=request)
 

@@ -54,3 +54,42 @@ def _lines(title: str, lines: Sequence[str]) -> None:
         out.print(Text(title, style="bold"))
         for line in lines:
             out.print(Text(f"- {line}"))
+
+
+STATUS_MARKS = {"unknown": "?", "not-met": "−", "partly": "~", "met": "+"}
+
+
+def print_transferability(answer: Mapping[str, Any], language: str) -> None:
+    """The conditions by status, unknown first, each with its basis; then what to ask, and whom."""
+    _ = texts(language).gettext
+    titles = {
+        "unknown": _("Not known"),
+        "not-met": _("Not met"),
+        "partly": _("Partly met"),
+        "met": _("Met"),
+    }
+    out.print(Text(answer["summary"]["text"], style="bold"))
+    for status, title in titles.items():
+        listed = [one for one in answer["criteria"] if one["status"] == status]
+        if listed:
+            out.print(Text(f"\n{title}", style="bold dim"))
+        for one in listed:
+            out.print(Text(f"{STATUS_MARKS[status]} {one['condition']} {one['finding']}"))
+            for fact in one["facts"]:
+                basis = ", ".join(filter(None, (fact["text"], fact["as_of"], fact["source"])))
+                out.print(Padding(Text(basis, style="dim"), (0, 0, 0, 2), expand=False))
+    questions = answer["questions"]
+    if questions["mentor"]:
+        _lines(_("What to ask the mentor"), [questions["whom"], *_once(questions["mentor"])])
+    _lines(_("What to find out at home"), _once(questions["city"]))
+    out.print()
+    out.print(Text(_("What a mentor city does, and does not do"), style="bold"))
+    out.print(Text(answer["role_limits"]))
+    as_of = {"day": answer["as_of"], "revision": answer["revision"]}
+    out.print()
+    out.print(Text(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
+
+
+def _once(questions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The questions, each once, in their order."""
+    return list(dict.fromkeys(question["text"] for question in questions))

@@ -41,7 +41,11 @@ LIKE_SIZE, FAR_SIZE = 2 / 3, 1 / 3
 """Similarity of sizes from which on cities are alike, and below which far apart: ratios of 4.6 and 21.5. Of the real
 IncluCities pairs one is alike, three are between."""
 
-EU = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
+EU = frozenset(
+    ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU",
+     "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK")
+)  # fmt: skip
+"""Countries of the European Union, whose funds they may use."""
 
 REGIONS_WITH_LAWS: Mapping[str, int] = {"AT": 4, "BE": 3, "CH": 5, "DE": 3, "ES": 4, "GB": 3, "IT": 4}
 """Countries whose regions make laws of their own (all regions or most, members of CALRE, and Switzerland), with how many
@@ -100,11 +104,12 @@ class TakenUp:
 
 @dataclass(frozen=True)
 class NeedOnRecord:
-    """A public need of the city, with its themes (and all narrower ones) and target groups."""
+    """A public need of the city, with its themes (and all narrower ones), target groups and the address of its record."""
 
     text: Names
     themes: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    record: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,12 @@ class Setting:
     """A city as a setting: on record, or as it describes itself. Everything may be unknown.
 
     `organisations` are bodies that have their seat there. `staff` is in full-time posts, `budget` in `currency`, `years` is
-    how long it can plan for. `answers` are its own judgements of conditions, by their ids.
+    how long it can plan for. `answers` are its own judgements of conditions, by their ids. `record` is the address of
+    its record, None for a city that is not on record.
     """
 
     name: Names = field(default_factory=dict)
+    record: str | None = None
     ids: frozenset[str] = frozenset()
     country: str | None = None
     country_name: Names = field(default_factory=dict)
@@ -123,7 +130,6 @@ class Setting:
     languages: tuple[str, ...] = ()
     working_languages: tuple[str, ...] = ()
     population: Known | None = None
-    foreign_born: Known | None = None
     needs: tuple[NeedOnRecord, ...] = ()
     experience: tuple[DeclaredExperience, ...] = ()
     practised: frozenset[str] = frozenset()
@@ -300,16 +306,20 @@ def _population_fact(city: Setting) -> tuple[Fact, ...]:
     if known is None:
         return ()
     text = say("{n} inhabitants", "{n} habitants", n=_whole(known.value))
-    return (Fact(text, known.source, known.year),)
+    return (Fact(text, known.source or city.record, known.year),)
 
 
 def _languages_fact(city: Setting) -> tuple[Fact, ...]:
     spoken = (*city.languages, *city.working_languages)
-    return (Fact(say("languages: {l}", "langues : {l}", l=_languages(spoken))),) if spoken else ()
+    return (Fact(say("languages: {l}", "langues : {l}", l=_languages(spoken)), city.record),) if spoken else ()
 
 
 def _country_fact(city: Setting) -> tuple[Fact, ...]:
-    return (Fact(say("country: {c}", "pays : {c}", c=city.country_name or city.country)),) if city.country else ()
+    return (
+        (Fact(say("country: {c}", "pays : {c}", c=city.country_name or city.country), city.record),)
+        if city.country
+        else ()
+    )
 
 
 # What the record states
@@ -333,7 +343,7 @@ ASPECTS: Mapping[str, tuple[Group, Names, Names]] = {
     ),
     "budget": (
         "intervention",
-        {"en": "What does it cost a year, and what happened when project money ended?", "fr": "Combien coûte-t-elle par an, et que s’est-il passé à la fin des subventions ?"},
+        {"en": "What does it cost a year, and what for?", "fr": "Combien coûte-t-elle par an, et pour quoi ?"},
         {"en": "What you could spend on it, and for how long.", "fr": "Ce que vous pourriez y consacrer, et combien de temps."},
     ),
     "partners": (
@@ -624,7 +634,6 @@ def _funding(practice: Practice, city: Setting, profile: Profile) -> Iterable[Cr
         b for b in practice.funders if (b.european and city.country in EU) or (b.country and b.country == city.country)
     ]
     far = [b for b in practice.funders if b.country and b.country != city.country and not b.european]
-    group, ask, look_up = ASPECTS["budget"]
     if city.country and near:
         named = sorted({body.name for body in near})
         status: Status = "partly"
@@ -642,8 +651,10 @@ def _funding(practice: Practice, city: Setting, profile: Profile) -> Iterable[Cr
     else:
         status, finding = "unknown", _open(city)
     yield Criterion(
-        "funding", "funding", group, True, status, "record", condition, finding, _country_fact(city), ask, look_up
-    )
+        "funding", "funding", "intervention", True, status, "record", condition, finding, _country_fact(city),
+        {"en": "Who pays for it now, and what happened when project money ended?", "fr": "Qui la paie aujourd’hui, et que s’est-il passé à la fin des subventions ?"},
+        {"en": "Which funds are open to you now.", "fr": "Quels fonds vous sont ouverts aujourd’hui."},
+    )  # fmt: skip
 
 
 # How the settings compare
@@ -675,7 +686,7 @@ def _size(practice: Practice, city: Setting, profile: Profile) -> Iterable[Crite
     settled = status == "met"
     yield Criterion(
         "size", "size", group, False, status, "record", condition, finding, _population_fact(city),
-        {} if settled else ask, {} if settled else look_up,
+        {} if settled else {"en": "What would be different in a city of our size?", "fr": "Qu’est-ce qui changerait dans une ville de notre taille ?"},
     )  # fmt: skip
 
 
@@ -800,7 +811,8 @@ def _need(practice: Practice, city: Setting, profile: Profile) -> Iterable[Crite
             "No need of {city} on this is on record.", "Aucun besoin {city} sur ce sujet n’est documenté.",
             city={"en": in_language(city.name or UNNAMED, "en"), "fr": of(in_language(city.name, "fr")) if city.name else "de la ville"},
         )  # fmt: skip
-    facts = tuple(sorted((Fact(need.text) for need in fitting), key=lambda fact: sorted(fact.text.items())))
+    told = (Fact(need.text, need.record) for need in fitting if need.text)
+    facts = tuple(sorted(told, key=lambda fact: (fact.source or "", sorted(fact.text.items()))))
     yield Criterion(
         "need", "need", "population", False, status, "record", condition, finding, facts,
         {} if fitting else {"en": "What was it like before, and how did you know that it was needed?", "fr": "Comment était-ce avant, et comment avez-vous su qu’il le fallait ?"},
