@@ -856,6 +856,19 @@ class Catalogue:
         found = transferability(id, request, self, self.profile, language)
         return {**found, "revision": self._graph_follower.reached}
 
+    def could_teach(self, mentee: str, mentor: str, *, language: str = "en") -> dict[str, Any]:
+        """What a mentee city could teach a mentor city, theme by theme, with reasons and what is unknown.
+
+        Raises NotFound or Gone for a city that is not there, BadRequest where both are the same.
+        """
+        from kg.giving_back import could_teach
+
+        for city in (mentee, mentor):
+            self.get("city", city)
+        self._refresh()
+        found = could_teach(mentee, mentor, self, self.profile, language)
+        return {**found, "revision": self._graph_follower.reached}
+
     def graph_rows(self, sparql: str) -> list[dict[str, str | None]]:
         """The rows of a query of our own over the graph view."""
         return self.graph.rows(sparql)

@@ -181,7 +181,7 @@ def read_setting(city: str, source: Source, said: Setting | None = None) -> Sett
         languages=facts.languages,
         working_languages=mentee.working_languages,
         population=_population(record, facts),
-        needs=(*_needs(iri, source), *said.needs),
+        needs=(*needs_on_record(iri, source), *said.needs),
         experience=facts.experience,
         practised=frozenset(theme for one in facts.practices if one.status != "planned" for theme in one.themes),
         organisations=tuple(_bodies(sorted(_id(row["body"]) for row in seated), source)),
@@ -199,7 +199,8 @@ def _population(record: Mapping[str, Any], facts: CityFacts) -> Known | None:
     return Known(float(facts.population))
 
 
-def _needs(iri: str, source: Source) -> list[NeedOnRecord]:
+def needs_on_record(iri: str, source: Source) -> list[NeedOnRecord]:
+    """The public needs of the city at an address, each with its themes and all narrower ones."""
     found: dict[str, tuple[dict[str, str], set[str], set[str]]] = {}
     for row in source.graph_rows(_NEEDS.format(mg=MG, dcterms=DCTERMS, city=iri)):
         texts, themes, groups = found.setdefault(str(row["need"]), ({}, set(), set()))
@@ -214,11 +215,17 @@ def _needs(iri: str, source: Source) -> list[NeedOnRecord]:
 
 def _with_narrower(themes: Iterable[str], source: Source) -> frozenset[str]:
     """Themes with all narrower ones."""
+    return frozenset(themes).union(*narrower_of(themes, source).values())
+
+
+def narrower_of(themes: Iterable[str], source: Source) -> dict[str, frozenset[str]]:
+    """All narrower themes of each theme that has some."""
     listed = " ".join(f"<{source.base}id/theme/{theme}>" for theme in sorted(themes))
-    if not listed:
-        return frozenset()
-    rows = source.graph_rows(_NARROWER.format(themes=listed, skos=SKOS))
-    return frozenset(themes) | {_id(row["narrower"]) for row in rows}
+    found: dict[str, set[str]] = {}
+    if listed:
+        for row in source.graph_rows(_NARROWER.format(themes=listed, skos=SKOS)):
+            found.setdefault(_id(row["theme"]), set()).add(_id(row["narrower"]))
+    return {theme: frozenset(below) for theme, below in found.items()}
 
 
 def _bodies(ids: Iterable[str], source: Source) -> Iterable[Body]:

@@ -397,6 +397,26 @@ def transferability(
         print_transferability(answer, language)
 
 
+@app.command("could-teach")
+def could_teach(
+    mentee: Annotated[str, typer.Argument(help="The mentee city, such as levadia.")],
+    mentor: Annotated[str, typer.Argument(help="The mentor city, such as fuenlabrada.")],
+    lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; English unless given.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a mentee could teach its mentor: themes in which it is further, or on which the mentor has a need."""
+    from service.printing import print_json
+    from service.transfer_commands import print_in_return
+
+    language = answer_language(lang, "")
+    answer = read(data, lambda source: source.could_teach(mentee, mentor, language=language))
+    if as_json:
+        print_json(answer)
+    else:
+        print_in_return(answer, language)
+
+
 @app.command()
 def export(
     file: Annotated[

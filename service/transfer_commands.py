@@ -93,3 +93,17 @@ def print_transferability(answer: Mapping[str, Any], language: str) -> None:
 def _once(questions: Sequence[Mapping[str, Any]]) -> list[str]:
     """The questions, each once, in their order."""
     return list(dict.fromkeys(question["text"] for question in questions))
+
+
+def print_in_return(answer: Mapping[str, Any], language: str) -> None:
+    """What the mentee could teach the mentor, a sentence for each theme."""
+    _ = texts(language).gettext
+    names = {"mentee": answer["mentee"]["label"], "mentor": answer["mentor"]["label"]}
+    out.print(Text(_("What %(mentee)s could teach %(mentor)s") % names, style="bold"))
+    for offer in answer["offers"]:
+        out.print(Text(f"{'?' if offer['basis'] == 'unknown' else '+'} {offer['text']}"))
+    if answer["text"]:
+        out.print(Text(answer["text"]))
+    as_of = {"day": answer["as_of"], "revision": answer["revision"]}
+    out.print()
+    out.print(Text(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
