@@ -313,5 +313,28 @@ def test_a_measurement_of_search_is_printed_and_as_json(place: Path, tmp_path: P
     measured = json.loads(result.stdout)
     assert {name: one["n"] for name, one in measured["types"].items()} == {"kind-a": 1, "kind-b": 1}
     assert measured["macro"]["ndcg10"] == 1.0
-    assert "1.000" in run(*command, folder=place, COLUMNS="160").stdout
+    assert "1.000" in run(*command, "--folds", "2", folder=place, COLUMNS="160").stdout
     assert "line 1" in told(run(*command[:2], tmp_path / "queries", *command[3:], folder=place), 1)
+
+
+def test_the_records_themselves_are_measured_with_a_report(place: Path, tmp_path: Path) -> None:
+    result = run("evaluate", "--json", "--report", tmp_path / "report", folder=place)
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)["own_graph"]
+    assert {kind: one["n"] for kind, one in measured["types"].items()} == {
+        "practice left out": 47,
+        "problem left out": 71,
+        "mentorship: need": 6,
+        "mentorship: theme": 6,
+        "transfer": 5,
+    }
+    assert all(one["mrr10"] > measured["chance"][kind] for kind, one in measured["types"].items())
+    report = (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert "79 practices of 49 cities" in report
+    assert str(tmp_path / "report" / "report.md") in result.stderr
+
+
+def test_a_measurement_that_lacks_half_of_its_files_says_so(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus").write_text("{}", encoding="utf-8")
+    assert "belong together" in told(run("evaluate", "--corpus", tmp_path / "corpus", folder=place), 2)
+    assert "--folds is for needs" in told(run("evaluate", "--folds", "5", folder=place), 2)
