@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from kg.matching.facts import CityFacts, DeclaredExperience, Mentee, NeedHits, PracticeFacts
@@ -171,8 +171,7 @@ def mentor_level(
     >>> round(level.value, 3), [(i.practice, i.about) for i in level.inputs]      # 1 − .1 × .8
     (0.92, [('a', 1.0), ('b', 0.4)])
     """
-    close = ((city.practice[id], similarity) for id, similarity in similarities.items())
-    documented, extent = _documented(city, need, close, profile, as_of)
+    documented, extent = _documented(city, need, similarities, profile, as_of)
     stated = [(_reliance(s, profile, as_of), s) for s in _on_need(city.experience, need)]
     said, statement = max(stated, key=lambda pair: pair[0], default=(0.0, None))
     shown = noisy_or((i.weight for i in documented), profile.best) if documented else None
@@ -198,7 +197,7 @@ def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) 
     """
     statements = _on_need(mentee.experience, need)
     own_words = [s for s in statements if s.basis != "derived"] or statements
-    documented, extent = _documented(mentee, need, (), profile, as_of)
+    documented, extent = _documented(mentee, need, {}, profile, as_of)
     shown = noisy_or((i.weight for i in documented), profile.best) if documented else None
     if own_words:
         statement = max(own_words, key=lambda s: s.level)
@@ -209,22 +208,44 @@ def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) 
 def _documented(
     city: CityFacts | Mentee,
     need: NeedHits,
-    close: Iterable[tuple[PracticeFacts, float]],
+    similarities: Mapping[str, float],
     profile: Profile,
     as_of: date,
 ) -> tuple[tuple[Input, ...], float | None]:
     """The practices that count, best first, at most the profile's number, and how far along they show the city to be.
 
-    `close` are others with their similarity. The extent is None where the profile compares no peers.
+    `similarities` are of other practices than the themes'. The extent is None where the profile compares no peers.
     """
-    about = {practice.id: (practice, similarity) for practice, similarity in close if similarity > 0}
+    about = {id: similarity for id, similarity in similarities.items() if similarity > 0}
     for theme in need.covered & city.practices_on.keys():
-        about |= {practice.id: (practice, 1.0) for practice in city.practices_on[theme]}
-    inputs = [weigh_practice(p, share, profile, as_of) for p, share in about.values() if p.status != "planned"]
+        about |= dict.fromkeys((practice.id for practice in city.practices_on[theme]), 1.0)
+    whole = _whole_inputs(city, profile, as_of)
+    counted = [(id, share, one) for id, share in about.items() if (one := whole[id]) is not None]
+    # The products in the order of Input.weight, so that they are the same numbers.
+    weights = sorted((-(share * one.tie * one.evidence * one.freshness), id) for id, share, one in counted)
+    best = [id for _, id in weights[: profile.best]]
+    inputs = {id: one if share == 1.0 else replace(one, about=share) for id, share, one in counted if id in best}
     extent = None
     if profile.best_gap is not None:
-        extent = noisy_or((i.about * i.tie * profile.usual_evidence * i.freshness for i in inputs), profile.best)
-    return tuple(sorted(inputs, key=lambda i: (-i.weight, i.practice))[: profile.best]), extent
+        extents = (share * one.tie * profile.usual_evidence * one.freshness for _, share, one in counted)
+        extent = noisy_or(extents, profile.best)
+    return tuple(inputs[id] for id in best), extent
+
+
+def _whole_inputs(city: CityFacts | Mentee, profile: Profile, as_of: date) -> Mapping[str, Input | None]:
+    """Each practice's input, were it wholly about a need; None for plans, which are no experience yet.
+
+    They do not depend on needs, so a city's are remembered beside it for the constants and the year last asked about.
+    """
+    constants = profile.ties, profile.evidence, profile.usual_evidence, profile.usual_freshness, profile.half_life_years
+    asked = (*constants, as_of.year)
+    known = city.remembered.get("inputs")
+    if known is None or known[0] != asked:
+        inputs = {
+            p.id: None if p.status == "planned" else weigh_practice(p, 1.0, profile, as_of) for p in city.practices
+        }
+        known = city.remembered["inputs"] = (asked, inputs)
+    return known[1]
 
 
 def _on_need(statements: Iterable[DeclaredExperience], need: NeedHits) -> list[DeclaredExperience]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 Names = Mapping[str, str]
 """One text per language tag, such as {"en": "Germany", "fr": "Allemagne"}."""
@@ -159,6 +159,11 @@ class CityFacts:
         return practices_by_theme(self.practices)
 
     @cached_property
+    def remembered(self) -> dict[str, Any]:
+        """What matching has worked out of these facts, which never change, to use it for other needs."""
+        return {}
+
+    @cached_property
     def all_names(self) -> frozenset[str]:
         """Every name it is known by, folded for comparison."""
         return frozenset(fold_name(name) for name in (*self.name.values(), *self.alternative_names))
@@ -219,6 +224,11 @@ class Mentee:
     def practices_on(self) -> dict[str, tuple[PracticeFacts, ...]]:
         """Its practices by theme."""
         return practices_by_theme(self.practices)
+
+    @cached_property
+    def remembered(self) -> dict[str, Any]:
+        """What matching has worked out of these facts, which never change, to use it for other needs."""
+        return {}
 
     @cached_property
     def all_names(self) -> frozenset[str]:

@@ -185,7 +185,11 @@ def _order(hit: Hit) -> tuple[float, str]:
 
 
 def _on_record(city: CityFacts, hits: Found) -> Found:
-    return [{id: hit for id, hit in of_need.items() if id in city.practice} for of_need in hits]
+    known = city.practice.keys()
+    return [
+        of_need if of_need.keys() <= known else {id: hit for id, hit in of_need.items() if id in known}
+        for of_need in hits
+    ]
 
 
 def _case(
