@@ -22,7 +22,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rdflib import SKOS, Graph
+from rdflib import Graph
 from slugify import slugify
 
 from kg.accounts import Actor
@@ -46,7 +46,7 @@ from kg.history import History, told_three_way
 from kg.ledger import VISIBILITIES, Change, Head, Key, Ledger, Revision, Transaction
 from kg.records import Record, check_id, from_graph, references, to_graph, to_ntriples
 from kg.rights import GONE, OPEN, Rights, keeps, tombstone, was_for_all
-from kg.validation import refusing
+from kg.validation import below_itself, broader_field, refusing
 from kg.vocabulary import DEFAULT_BASE, thing_iri
 
 if TYPE_CHECKING:
@@ -520,24 +520,21 @@ class Curation:
         self, kind: Kind, id: str, record: Mapping[str, Any], reader: Ledger | Transaction, language: str
     ) -> list[Problem]:
         """A theme must not lie below itself."""
-        field = next((one for one in kind.fields if one.path == SKOS.broader and one.ref_kind == kind.name), None)
+        field = broader_field(kind)
         if field is None:
             return []
-        trail, above = [id], record.get(field.key)
-        while isinstance(above, str) and above:
-            trail.append(above.rpartition("/")[2])
-            if trail[-1] == id or len(trail) > 100:
-                said = {
-                    "en": "a theme cannot lie below itself: {trail}; choose another broader theme",
-                    "fr": "un thème ne peut pas dépendre de lui-même : {trail} ; choisissez un autre thème générique",
-                }
-                message = in_language(said, language).format(trail=" → ".join(trail[:12]))
-                return [Problem(field.key, message, value=str(record.get(field.key)))]
-            head = reader.head(kind.name, trail[-1])
-            number = None if head is None else head.published or head.number
-            revision = None if number is None else reader.revision(number)
-            above = None if revision is None or not revision.payload else self._catalogue._read(revision).get(field.key)
-        return []
+
+        def above(one: str) -> str | None:
+            said: Mapping[str, Any] = record
+            if one != id:
+                head = reader.head(kind.name, one)
+                number = None if head is None else head.published or head.number
+                revision = None if number is None else reader.revision(number)
+                said = {} if revision is None or not revision.payload else self._catalogue._read(revision)
+            found = said.get(field.key)
+            return found.rpartition("/")[2] if isinstance(found, str) and found else None
+
+        return below_itself(id, field, above, language)
 
     # Steps
 
@@ -694,8 +691,47 @@ class Curation:
                 record = self._reversed(done, before, history[head.number], language)
                 if done.visibility == head.visibility != before.visibility:
                     record["record"] = {**record.get("record", {}), "visibility": before.visibility}
-                saved = self._write(transaction, found, record, actor, expected, said, publish, language)
+                saved = self._discarded(
+                    transaction, found, head, record, _published_at(history.values(), head.number), actor, said
+                ) or self._write(transaction, found, record, actor, expected, said, publish, language)
         return self._done(saved)
+
+    def _discarded(
+        self,
+        transaction: Transaction,
+        kind: Kind,
+        head: Head,
+        record: Record,
+        published: Revision | None,
+        actor: Actor,
+        note: str,
+    ) -> Saved | None:
+        """A draft given up, where what is left of it says what readers see already; otherwise None.
+
+        No second person is asked: nothing changes for readers.
+        """
+        if (
+            published is None
+            or head.state not in OPEN
+            or published.visibility != self._visibility(actor, kind, record, head)
+        ):
+            return None
+        if to_ntriples(to_graph(_completed(kind, _without_said(record)), self._catalogue.base)) != published.payload:
+            return None
+        revision = transaction.append(
+            Change(
+                kind.name,
+                head.id,
+                "published",
+                published.visibility,
+                published.payload or "",
+                author=actor.author,
+                note=note,
+                title=published.title,
+                expected=head.number,
+            )
+        )
+        return Saved(kind.name, head.id, revision.number, "published", published.visibility)
 
     def _step_back(
         self,

@@ -15,10 +15,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rdflib import SKOS, Graph
+from rdflib import Graph
 
 from kg.accounts import Actor
 from kg.changes import differences
@@ -33,7 +34,7 @@ from kg.fields import Field, Kind, declaration
 from kg.ledger import VISIBILITIES, Change, Head
 from kg.records import Record, check_id, next_inner_id, references, to_graph, to_ntriples
 from kg.rights import GONE, Rights, keeps, require_scope
-from kg.validation import Referenced, refusing
+from kg.validation import Referenced, below_itself, broader_field, refusing
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
@@ -526,13 +527,10 @@ class _Run:
             {key: self._referenced(key, coming, known) for key in one.references},
             language=self.options.language,
         )
-        trail = self._cycle(one.entry.key)
-        if trail:
-            problems.append(
-                Problem(
-                    "broader", f"a theme cannot lie below itself: {' → '.join(trail)}; choose another broader theme"
-                )
-            )
+        kind, id = one.entry.key
+        broader = broader_field(declaration().kind(kind))
+        if one.entry.key in self.broader and broader is not None:
+            problems += below_itself(id, broader, partial(self._above, kind), self.options.language)
         refused = refusing(problems, publish=one.row.state == "published")
         one.row.missing = tuple(problem for problem in problems if problem.severity == "warning")
         if refused and one.change is not None:
@@ -554,25 +552,12 @@ class _Run:
             self.near[key] = self.catalogue._near(*key)
         return Referenced(None, self.near[key])
 
-    def _cycle(self, key: Key) -> list[str]:
-        """The themes from one to itself by way of the broader ones, in this import and on record; mostly empty."""
-        if key not in self.broader:
-            return []
-        trail, above = [key[1]], self.broader[key]
-        while above is not None and len(trail) < 100:
-            trail.append(above)
-            if above == key[1]:
-                return trail
-            if above in trail[:-1]:
-                return []
-            above = self._above((key[0], above))
-        return []
-
-    def _above(self, key: Key) -> str | None:
-        if key in self.broader:
-            return self.broader[key]
-        head = self.ledger.head(*key)
-        broader = _broader_field(declaration().kind(key[0]))
+    def _above(self, kind: str, id: str) -> str | None:
+        """What a record lies directly below, by this import or else on record."""
+        if (kind, id) in self.broader:
+            return self.broader[kind, id]
+        head = self.ledger.head(kind, id)
+        broader = broader_field(declaration().kind(kind))
         return self._read_newest(head).get(broader.key) if head is not None and broader is not None else None
 
     def _find_duplicates(self, one: _Prepared) -> None:
@@ -748,16 +733,11 @@ def _batches(units: Iterable[list[_Entry]], size: int) -> Iterator[list[list[_En
         yield batch
 
 
-def _broader_field(kind: Kind) -> Field | None:
-    """The field by which records of a kind lie below one another."""
-    return next((one for one in kind.fields if one.path == SKOS.broader and one.ref_kind == kind.name), None)
-
-
 def _broader_of(entries: Iterable[_Entry]) -> dict[Key, str | None]:
     """What an import says lies below what."""
     found: dict[Key, str | None] = {}
     for entry in entries:
-        declared = _broader_field(declaration().kind(entry.key[0])) if entry.key[0] in declaration().kinds else None
+        declared = broader_field(declaration().kind(entry.key[0])) if entry.key[0] in declaration().kinds else None
         if declared is None:
             continue
         if entry.record is not None:

@@ -7,13 +7,13 @@ caller (in the ledger, inside the write transaction) and only its existence and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rdflib import RDF, RDFS, SH, BNode, Graph, Literal, URIRef
+from rdflib import RDF, RDFS, SH, SKOS, BNode, Graph, Literal, URIRef
 from rdflib.term import Node
 
 from kg.errors import InvalidRecord, Problem, quoted
@@ -42,6 +42,7 @@ WORDS = {
         "unpublished": "{kind} '{id}' is not published ({state}); publish it first, or leave it out",
         "no node": "'{id}' is no {label} of this record; it has: {there}",
         "none there": "none",
+        "below itself": "a theme cannot lie below itself: {trail}; choose another broader theme",
         "source of claim": (
             "say which source states this, or set 'source_not_separated' to true when the sources cannot be told apart"
         ),
@@ -59,6 +60,7 @@ WORDS = {
         "unpublished": "la fiche {kind} « {id} » n'est pas publiée ({state}) ; publiez-la d'abord ou retirez le renvoi",
         "no node": "« {id} » n'est pas un élément « {label} » de cette fiche ; elle a : {there}",
         "none there": "aucun",
+        "below itself": "un thème ne peut pas dépendre de lui-même : {trail} ; choisissez un autre thème générique",
         "source of claim": (
             "indiquez la source qui l'affirme, ou mettez « source_not_separated » à true si les sources ne se distinguent pas"
         ),
@@ -358,6 +360,35 @@ def _wrong(result: _Result, field: Field | None, graph: Graph, words: Mapping) -
 def _shown(value: Node, field: Field | None) -> str:
     """A value as the curator wrote it."""
     return field.notations.get(str(value), str(value)) if field else str(value)
+
+
+def broader_field(kind: Kind) -> Field | None:
+    """The field by which records of a kind lie below one another: a theme's broader theme."""
+    return next((one for one in kind.fields if one.path == SKOS.broader and one.ref_kind == kind.name), None)
+
+
+def below_itself(id: str, field: Field, above: Callable[[str], str | None], language: str = "en") -> list[Problem]:
+    """The problem of a record that lies below itself by way of broader ones; mostly none.
+
+    `above` gives the identifier of what lies directly above one, None for nothing. A circle higher up, which the
+    record is no part of, is another's problem.
+
+    >>> field = broader_field(declaration().kind("theme"))
+    >>> below_itself("heat", field, {"heat": "climate", "climate": "heat"}.get)[0].message
+    'a theme cannot lie below itself: heat → climate → heat; choose another broader theme'
+    >>> below_itself("heat", field, {"heat": "climate", "climate": "planet", "planet": "climate"}.get)
+    []
+    """
+    trail = [id]
+    while (one := above(trail[-1])) is not None:
+        if one in trail[1:]:
+            return []
+        trail.append(one)
+        if one == id:
+            told = " → ".join(trail if len(trail) <= 12 else [*trail[:6], "…", *trail[-5:]])
+            words = WORDS.get(language, WORDS["en"])
+            return [Problem(field.key, words["below itself"].format(trail=told), value=trail[1])]
+    return []
 
 
 def nearest(id: str, ids: list[str]) -> tuple[str, ...]:

@@ -389,3 +389,17 @@ def test_a_refused_record_is_an_error_of_its_own(empty):
     assert place == "record 1"
     assert isinstance(error, InvalidRecord)
     assert error.id == "gent--duos"
+
+
+def test_themes_loaded_from_files_never_lie_below_themselves(tmp_path):
+    with Catalogue.create(tmp_path / "data") as catalogue:
+        scheme = catalogue.get("theme", "health")["scheme"]
+        theme = {"kind": "theme", "scheme": scheme}
+        one, two = ({**theme, "id": id, "label": {"en": id}, "broader": above} for id, above in (("a", "b"), ("b", "a")))
+        report = catalogue.save([one, two])
+        assert not report.written
+        assert "a → b → a" in str(report.refused[0][1])
+        assert "b → a → b" in str(report.refused[1][1])
+        assert catalogue.save([{**one, "broader": "health"}, two]).written
+        on_record = catalogue.save([one], language="fr")
+        assert "ne peut pas dépendre de lui-même : a → b → a" in str(on_record.refused[0][1])

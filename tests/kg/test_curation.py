@@ -734,6 +734,23 @@ def test_who_sees_a_record_is_taken_back_as_well(desk: Curation) -> None:
     assert (back.changed, back.visibility) == (True, "team")
 
 
+def test_the_last_change_of_a_draft_taken_back_gives_the_draft_up(catalogue: Catalogue, desk: Curation) -> None:
+    number = city(desk, "riga")
+    before = shown(catalogue, "city", "riga")
+    first = desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ILZE, expected=number).revision
+    second = desk.patch("city", "riga", {"name": {"fr": "Riga"}}, ILZE, expected=first).revision
+    left = desk.undo("city", "riga", first, ILZE, expected=second)
+    assert left.state == "draft"
+    back = desk.undo("city", "riga", second, ILZE, expected=left.revision)
+    assert (back.state, head(desk, "city", "riga").published) == ("published", back.revision)
+    after = shown(catalogue, "city", "riga")
+    assert {key: value for key, value in (after or {}).items() if key != "record"} == {
+        key: value for key, value in (before or {}).items() if key != "record"
+    }
+    with pytest.raises(WrongState):
+        desk.publish("city", "riga", ANNA, expected=back.revision)
+
+
 @pytest.mark.parametrize(("state", "before"), [("submitted", "draft"), ("returned", "submitted")])
 def test_a_step_is_taken_back_as_a_step(desk: Curation, state: str, before: str) -> None:
     number = city(desk, "riga", state)
