@@ -839,7 +839,8 @@ class Catalogue:
 
         wanted = read_exposure(request, self)
         self._refresh()
-        found = measure_exposure(wanted, self, self.profile, self.base, language, progress)
+        profile = named_profile(self.profiles, wanted.requests[0].profile_name, self.profile.name)
+        found = measure_exposure(wanted, self, profile, self.base, language, progress)
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}
 

@@ -13,7 +13,7 @@ from kg.fields import in_language
 from kg.matching import fairness
 from kg.matching.facts import CityFacts, Mentee, NeedHits
 from kg.matching.profile import Profile
-from kg.matching.suggestions import suggest
+from kg.matching.suggestions import rank_cities
 from kg.suggesting import MOST_SUGGESTIONS, Need, SuggestionRequest, city_reference, read_request
 
 MOST_NEEDS = 100
@@ -25,7 +25,7 @@ MOST_LISTED = 100
 _AT_ONCE = 10
 """Needs embedded and searched in one call, between two signs of progress."""
 
-_KEYS = ("needs", "first", "weights", "as_of")
+_KEYS = ("needs", "first", "profile", "weights", "as_of")
 
 Progress = Callable[[str, int, int], None]
 
@@ -74,7 +74,7 @@ def read_exposure(data: Any, source: Source) -> Wanted:
         raise BadRequest("needs: no public need is on record; give some, each with a text")
     if given is not None and len(needs) > MOST_NEEDS:
         raise TooLarge(f"needs: {len(needs):,} were given, {MOST_NEEDS} are asked in one request; ask in parts")
-    shared = {key: data[key] for key in ("weights", "as_of") if data.get(key) is not None}
+    shared = {key: data[key] for key in ("profile", "weights", "as_of") if data.get(key) is not None}
     requests = tuple(
         _request(need, f"needs[{place}]", {**shared, "limit": first}, source)
         for place, need in enumerate(needs[:MOST_NEEDS])
@@ -131,7 +131,7 @@ def _rankings(wanted: Wanted, source: Source, profile: Profile, as_of: date, pro
         for request, hits in zip(some, found, strict=True):
             own = cities.get(request.mentee or "")
             others = {id: city for id, city in cities.items() if id != request.mentee}
-            ranked = suggest(
+            ranked = rank_cities(
                 [hits if own is None else _of_others(hits, own)],
                 others,
                 mentee=None if own is None else Mentee.on_record(own),
@@ -139,7 +139,7 @@ def _rankings(wanted: Wanted, source: Source, profile: Profile, as_of: date, pro
                 as_of=as_of,
                 limit=wanted.first,
             )
-            yield [one.city for one in ranked]
+            yield [one.case.city.id for one in ranked]
     progress("needs", len(wanted.requests), len(wanted.requests))
 
 

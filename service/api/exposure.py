@@ -12,7 +12,7 @@ from pydantic import Field
 from kg import errors
 from kg.exposure import MOST_NEEDS
 from service.api.describing import COMPUTING, problems_of
-from service.api.models import Answered, CityName, Factor, Given, ProfileName, Weight
+from service.api.models import Answered, CityName, Factor, Given, ProfileName, ProfileReference, Weight
 from service.api.values import LISTED_LIMIT, Day, Language, NeedText, Reference, Theme
 from service.negotiation import answer_language, answers_as, in_language
 
@@ -42,6 +42,10 @@ class ExposureRequest(Given):
         description="Left out: the public needs on record, the first 100 of them.",
     )
     first: Annotated[int, Field(ge=1, le=50, description="How many places of each ranking count.")] = 10
+    profile: ProfileReference | None = Field(
+        default=None,
+        description="Name of the constants that rank; `/api/profiles` lists them. The usual ones otherwise.",
+    )
     weights: dict[Factor, Weight] = Field(default_factory=dict, max_length=50)
     as_of: Day | None = None
 

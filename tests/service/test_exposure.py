@@ -40,16 +40,17 @@ def test_exposure_is_that_of_the_suggestions_themselves(client: httpx.Client) ->
         {"text": "Places to practise Latvian", "mentee": "jelgava"},
         {"text": "Des citoyens étrangers conseillent la municipalité"},
     ]
-    told = client.post(ADDRESS, json={"needs": needs, "first": 5, "weights": {"language": 0.5}}).json()
+    ranked_by = {"weights": {"language": 0.5}, "profile": "peer-learning"}
+    told = client.post(ADDRESS, json={"needs": needs, "first": 5, **ranked_by}).json()
     expected: dict[str, float] = {}
     for need in needs:
         mentee = {"mentee": {"city": need["mentee"]}} if "mentee" in need else {}
-        asked = {"needs": [{"text": need["text"]}], "limit": 5, "weights": {"language": 0.5}, **mentee}
+        asked = {"needs": [{"text": need["text"]}], "limit": 5, **ranked_by, **mentee}
         for one in client.post("/api/suggestions", json=asked).json()["suggestions"]:
             expected[one["city"]["id"]] = expected.get(one["city"]["id"], 0) + attention(one["rank"])
     got = {one["city"]["id"]: one["exposure"] for one in told["cities"] if one["suggested"]}
     assert got == pytest.approx(expected, abs=1e-4)
-    assert told["profile"]["changed"] == ["language"]
+    assert (told["profile"]["name"], told["profile"]["changed"]) == ("peer-learning", ["language"])
 
 
 def test_sentences_are_in_the_language_asked_for(client: httpx.Client) -> None:
@@ -79,6 +80,7 @@ def test_every_part_of_an_answer_is_described(client: httpx.Client, name: str) -
         ({"first": 0}, 422, "first"),
         ({"first": 10**40}, 422, "first"),
         ({"weights": {"distance": 1}}, 422, "no such factor"),
+        ({"profile": "harmony"}, 422, "there is no 'harmony'"),
         ({"need": []}, 422, "need"),
         ([], 422, ""),
     ],
