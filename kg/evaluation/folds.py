@@ -7,6 +7,7 @@ is arithmetic.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -134,8 +135,10 @@ def candidates_of(
 def across_folds(candidates: Sequence[Candidates], profile: Profile, folds: int) -> dict[str, Any]:
     """Weights learnt on all folds but one, and how well they do on that one, beside the weights of `profile`.
 
-    For each situation the proportions are taken that have the highest mean nDCG@10 over types, of equal ones those
-    nearest to the profile's. A situation in which the other folds have fewer than 20 needs keeps the profile's.
+    For each situation those proportions are taken that are nearest to the profile's among all whose mean nDCG@10 over
+    types is no more than one standard error behind the best (the rule of Breiman, Friedman, Olshen and Stone 1984,
+    3.4.3, for what is to be the simplest here): the height itself is flat, and its highest point jumps from fold to
+    fold. A situation in which the other folds have fewer than 20 needs keeps the profile's.
 
     Returns {"folds", "weights": [{"fold", "n", situation: {signal: share}}], "spread": {situation: {signal: [least,
     most]}}, "everything": what all needs together teach, "learnt" and "profile": figures as `summary` has them, every
@@ -214,13 +217,22 @@ class _Lesson:
         }
 
     def _best(self, places: Sequence[npt.NDArray[np.intp]], sizes: Sequence[int], own: Numbers) -> Numbers:
-        """The proportions with the largest sum of nDCG, each need counting by the size of its type."""
+        """The proportions nearest to the profile's that are no more than a standard error behind the best ones.
+
+        Each need counts by the size of its type; the error is that of the difference per need.
+        """
         if sum(map(len, places)) < FEWEST:
             return own
-        sums = [self._quality[some].sum(axis=0) / size for some, size in zip(places, sizes, strict=True) if size]
-        total = np.round(np.sum(sums, axis=0), 9)
-        apart = np.abs(self._grid - own[:, None]).sum(axis=0)
-        return self._grid[:, np.lexsort((apart, -total))[0]]
+        shares = np.concatenate(
+            [np.full(len(some), 1 / max(1, size)) for some, size in zip(places, sizes, strict=True)]
+        )
+        quality = self._quality[np.concatenate(places)] * shares[:, None]
+        total = np.round(quality.sum(axis=0), 9)
+        behind = quality[:, [total.argmax()]] - quality
+        error = behind.std(axis=0, ddof=1) * math.sqrt(len(behind))
+        good = np.flatnonzero(behind.sum(axis=0) <= error + 1e-9)
+        apart = np.round(np.abs(self._grid[:, good] - own[:, None]).sum(axis=0), 9)
+        return self._grid[:, good[np.lexsort((-total[good], apart))[0]]]
 
 
 def _situations(candidates: Sequence[Candidates]) -> list[Situation]:

@@ -188,7 +188,8 @@ def _of_folds(measured: Measured) -> Iterator[str | Plot]:
         f"Needs are spread over {told['folds']} folds by type and by how they are read; which need comes where is told "
         "by a hash of its identifier. The weights of the signals are learnt on all folds but one and measured on that "
         "one: no figure is of a need that was learnt from. Beside them the weights that ship; whoever chose those had "
-        "seen this set."
+        "seen this set. Of the proportions no more than one standard error behind the best, those nearest to the weights "
+        "that ship are taken."
     )
     rows = [
         [kind, told["learnt"]["types"][kind]["n"], *_beside(told, told["learnt"]["types"][kind], kind)]
