@@ -1,0 +1,141 @@
+"""Complementary sets, several countries, transferability and what can be given back, over the starting data."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from service.api import mentor_sets, transferability
+from service.remote import RunningService
+from service.transfer_commands import print_in_return, print_sets, print_transferability
+from tests.service.conftest import Server
+
+NEEDS = mentor_sets.EXAMPLES["three needs"]["value"]["needs"]
+
+
+def told(answer: httpx.Response) -> dict:
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_smallest_set_covers_all_needs_and_no_other_set_is_a_part_of_it(client: httpx.Client) -> None:
+    asked = {"needs": NEEDS, "mentee": {"city": "jelgava"}, "diversity": {"per_country": 1}}
+    found = told(client.post("/api/suggestions/sets", json=asked))
+    best, *others = found["sets"]
+    ids = {mentor["city"]["id"] for mentor in best["mentors"]}
+    assert found["uncovered"] == []
+    assert 1 < best["size"] == len(ids) < len(NEEDS)
+    assert all(set(need["covered_by"]) and set(need["covered_by"]) <= ids for need in best["needs"])
+    for one in found["sets"]:
+        countries = [mentor["city"]["country"] for mentor in one["mentors"]]
+        assert len(set(countries)) == len(countries)
+        assert one["size"] >= best["size"]
+    assert not any(ids <= {mentor["city"]["id"] for mentor in one["mentors"]} for one in others)
+    # The reasons are those of a suggestion for the same needs.
+    listed = told(client.post("/api/suggestions", json={**asked, "diversity": {"per_country": 50}, "limit": 50}))
+    for mentor in best["mentors"]:
+        same = next(one for one in listed["suggestions"] if one["city"]["id"] == mentor["city"]["id"])
+        assert mentor["suggestion"]["reasons"] == same["reasons"]
+        assert all(cover["relevance"] >= found["covers_from"] for cover in mentor["covers"])
+
+
+def test_needs_that_stay_open_are_told_apart(client: httpx.Client) -> None:
+    asked = {"needs": [*NEEDS, {"text": "qwzx vbnm plok"}], "most": 1, "alternatives": 0}
+    found = told(client.post("/api/suggestions/sets", params={"lang": "fr"}, json=asked))
+    codes = {one["need"]: one["code"] for one in found["uncovered"]}
+    assert codes[3] == "nobody"
+    assert "limits" in codes.values()
+    assert found["sets"][0]["size"] == 1
+    assert all("besoin" in one["text"].lower() for one in found["uncovered"])
+
+
+def test_mentors_of_several_countries_and_whom_that_sets_back(client: httpx.Client) -> None:
+    asked = {"needs": NEEDS[:1], "mentee": {"city": "jelgava"}, "limit": 6}
+    plain = told(client.post("/api/suggestions", json=asked))
+    assert plain["diversity"] is None
+    spread = told(client.post("/api/suggestions", json={**asked, "diversity": {"per_country": 1}}))
+    countries = [one["city"]["country"] for one in spread["suggestions"]]
+    assert len(set(countries)) == len(countries) == 6
+    order = [one["city"]["id"] for one in plain["suggestions"]]
+    back = {one["city"]["id"] for one in spread["diversity"]["set_back"]}
+    assert back == set(order) - {one["city"]["id"] for one in spread["suggestions"]} != set()
+    assert [order[one["rank"] - 1] for one in spread["diversity"]["set_back"]] == [
+        one["city"]["id"] for one in spread["diversity"]["set_back"]
+    ]
+    by_link = client.get("/api/suggestions", params={"need": NEEDS[0]["text"], "mentee": "jelgava", "per_country": 1})
+    assert told(by_link)["suggestions"] == spread["suggestions"][:5]
+
+
+def test_conditions_of_a_practice_have_a_status_a_basis_and_a_question(client: httpx.Client) -> None:
+    address = "/api/practices/gothenburg--flyktingguide/transferability"
+    found = told(client.get(address, params={"city": "jelgava"}))
+    by_id = {one["id"]: one for one in found["criteria"]}
+    assert by_id["condition-2"]["condition"] == "Newcomers need some Swedish."
+    assert (by_id["condition-2"]["status"], by_id["condition-2"]["judged_by"]) == ("unknown", "record")
+    assert by_id["size"]["status"] == "partly"
+    assert by_id["size"]["facts"][0]["source"].startswith("https://")
+    assert "condition-2" in {one["criterion"] for one in found["questions"]["mentor"]}
+    counts = found["summary"]
+    assert sum(counts[key] for key in ("unknown", "not_met", "partly", "met")) == len(by_id)
+    assert 0 < counts["for_sorting"]["coverage"] < 1
+    assert found["told"]["difficulties"]
+
+    said = {"mentee": {"city": "jelgava"}, "answers": {"condition-2": "met"}}
+    answered = told(client.post(address, params={"lang": "fr"}, json=said))
+    own = next(one for one in answered["criteria"] if one["id"] == "condition-2")
+    assert (own["status"], own["judged_by"], own["finding"]) == ("met", "city", "Jelgava le dit elle-même.")
+    assert answered["summary"]["met"] == counts["met"] + 1
+
+
+@pytest.mark.parametrize("name", transferability.EXAMPLES)
+def test_the_examples_of_the_documentation_work(client: httpx.Client, name: str) -> None:
+    value = transferability.EXAMPLES[name]["value"]
+    told(client.post("/api/practices/mechelen--samen-inburgeren/transferability", json=value))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"mentee": {"city": "jelgava"}, "answers": {"condition-9": "met"}}, "condition-9"),
+        ({"mentee": {"city": "nowhere"}}, "nowhere"),
+        ({"mentee": {"city": "jelgava"}, "target_groups": ["martians"]}, "martians"),
+        ({"mentee": {"city": "jelgava"}, "budget": -1}, "budget"),
+        ({"staff": 1}, "mentee"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_place(client: httpx.Client, wanted: dict, said: str) -> None:
+    answer = client.post("/api/practices/gothenburg--flyktingguide/transferability", json=wanted)
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
+
+
+def test_a_practice_that_is_not_there_is_not_found(client: httpx.Client) -> None:
+    answer = client.get("/api/practices/gothenburg--nothing/transferability", params={"city": "jelgava"})
+    assert answer.status_code == 404
+
+
+def test_levadia_could_teach_fuenlabrada(client: httpx.Client) -> None:
+    """Fuenlabrada learned from ESTIA, its mentee's accommodation programme (DOMAIN 1.2)."""
+    found = told(client.get("/api/cities/levadia/could-teach/fuenlabrada"))
+    taught = {practice["id"] for offer in found["offers"] for practice in offer["practices"]}
+    assert "levadia--estia-city-centre" in taught
+    assert all(offer["mentor_level"] is None for offer in found["offers"] if offer["basis"] == "unknown")
+    back = told(client.get("/api/cities/mechelen/could-teach/jelgava", params={"lang": "fr"}))
+    assert back["offers"][0]["basis"] == "need"
+    assert "Jelgava a exprimé un besoin" in back["offers"][0]["text"]
+    assert client.get("/api/cities/jelgava/could-teach/jelgava").status_code == 422
+
+
+def test_the_command_line_asks_the_service_and_shows_it_in_words(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = RunningService(server.url)
+    conditions = service.transferability("gothenburg--flyktingguide", {"mentee": {"city": "jelgava"}}, "fr")
+    print_transferability(conditions, "fr")
+    print_in_return(service.could_teach("mechelen", "jelgava", "en"), "en")
+    print_sets(service.mentor_sets({"needs": NEEDS}, "fr"), "fr")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Ce qu’il faut demander à la ville mentore" in shown
+    assert "Newcomers need some Swedish." in shown
+    assert "What Mechelen could teach Jelgava" in shown
+    assert "Le plus petit ensemble de villes mentores" in shown
