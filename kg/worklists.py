@@ -50,6 +50,10 @@ _TEXTS = {
         "duplicate": "Probably the same as {other}. {why}",
         "label": "There is no label in the language “{language}”.",
         "unused": "No practice has this theme or a narrower one.",
+        "level": "Its link to {where} ({link}) leads to {area}: the figure read there counts that, not the municipality.",
+        "shared": "{others} has the same link to {where} ({link}): it fits one of them at most.",
+        "urban-area": "the urban area",
+        "region": "the region",
         "reopened": "{reason} A value has changed since this was answered.",
         "answered": "{reason} Answered: {note}",
     },
@@ -62,6 +66,10 @@ _TEXTS = {
         "duplicate": "Sans doute la même que {other}. {why}",
         "label": "Il n'y a pas de libellé dans la langue « {language} ».",
         "unused": "Aucune pratique n'a ce thème ni un thème plus précis.",
+        "level": "Son lien vers {where} ({link}) mène à {area} : le chiffre lu là compte ce territoire, et non la commune.",
+        "shared": "{others} a le même lien vers {where} ({link}) : il ne convient qu'à une seule au plus.",
+        "urban-area": "l'agglomération",
+        "region": "la région",
         "reopened": "{reason} Une valeur a changé depuis la réponse.",
         "answered": "{reason} Réponse : {note}",
     },
@@ -384,6 +392,43 @@ def _judge_unused(asked: _Question, record: Record) -> tuple[str, Mapping[str, A
     return (asked.words["unused"], {}) if len(unused) == len(set(themes)) and not record.get("deprecated") else None
 
 
+_OTHER_LEVELS = ("urban-area", "region")
+_PLACES = {"geonames": "GeoNames", "wikidata": "Wikidata"}
+
+_MISPLACED = f"""
+  {{ ?thing mg:observation/mg:boundary ?counted FILTER(STR(?counted) IN ("{'", "'.join(_OTHER_LEVELS)}")) }}
+  UNION {{ ?thing mg:geonames ?link . ?other mg:geonames ?link FILTER(?other != ?thing) }}
+  UNION {{ ?thing mg:wikidata ?link . ?other mg:wikidata ?link FILTER(?other != ?thing) }}"""
+
+
+def _judge_links(asked: _Question, record: Record) -> tuple[str, Mapping[str, Any]] | None:
+    """A link that a figure of another area was read at leads to that area; one that two places share fits one at most.
+
+    Nothing is looked up: what nobody has noted is not found.
+    """
+    reasons, links = [], []
+    for key, where in _PLACES.items():
+        link = record.get(key)
+        if not link:
+            continue
+        read_there = [one for one in record.get("observations", ()) if one.get("observation_source") == link]
+        areas = sorted({one["boundary"] for one in read_there if one.get("boundary") in _OTHER_LEVELS})
+        others = _with_the_same(asked, record["id"], key)
+        reasons += [asked.words["level"].format(where=where, link=link, area=asked.words[area]) for area in areas]
+        if others:
+            reasons.append(asked.words["shared"].format(where=where, link=link, others=", ".join(others)))
+        if areas or others:
+            links.append({"field": key, "link": link, "leads_to": areas, "shared_with": others})
+    return (" ".join(reasons), {"links": links}) if links else None
+
+
+def _with_the_same(asked: _Question, id: str, key: str) -> list[str]:
+    """Other published cities with the same link, by identifier."""
+    city = f"<{asked.catalogue.base}id/city/{id}>"
+    query = f"SELECT ?other {{ {city} mg:{key} ?link . ?other mg:{key} ?link FILTER(?other != {city}) }}"
+    return sorted({str(row["other"]).rpartition("/")[2] for row in asked.catalogue.graph.rows(query)})
+
+
 _LISTS = {
     "incomplete": _List((), _lacks_something, _judge_complete),
     "unverified": _List((), _verified_long_ago, _judge_verified),
@@ -394,5 +439,6 @@ _LISTS = {
     ),
     "labels-missing": _List(("theme",), _lacks_label, _judge_label),
     "themes-without-practice": _List(("theme",), lambda asked: _UNUSED, _judge_unused),
+    "place-links": _List(("city",), lambda asked: _MISPLACED, _judge_links),
 }
 NAMES = tuple(_LISTS)

@@ -177,6 +177,28 @@ def test_an_answered_contradiction_leaves_the_list_and_returns_when_a_value_chan
     assert seen["antwerp--curant"].reason.endswith("A value has changed since this was answered.")
 
 
+def test_links_that_lead_to_another_level_are_those_whose_figures_say_so(reading):
+    """The three places for which the starting data notes that GeoNames counts another area."""
+    told = {entry.id: entry for entry in every("place-links", reading)}
+    assert set(told) == {"copenhagen", "levadia", "oslo"}
+    assert told["oslo"].reason == (
+        "Its link to GeoNames (https://sws.geonames.org/3143244/) leads to the urban area: "
+        "the figure read there counts that, not the municipality."
+    )
+    assert "mène à l'agglomération" in every("place-links", reading, "fr")[0].reason
+
+
+def test_a_link_that_two_cities_share_is_told_at_both(writing):
+    place = "http://www.wikidata.org/entity/Q239"  # the City of Brussels, which is not its Region
+    region = {"kind": "city", "id": "brussels-region", "name": {"en": "Brussels Region"}, "country": "BE"}
+    writing.save([{**region, "wikidata": place, "wikidata_confidence": "recalled-verify"}])
+    told = {entry.id: entry for entry in every("place-links", writing)}
+    assert told["brussels"].details["links"] == [
+        {"field": "wikidata", "link": place, "leads_to": [], "shared_with": ["brussels-region"]}
+    ]
+    assert told["brussels-region"].reason.startswith("brussels has the same link to Wikidata")
+
+
 def test_deprecated_themes_are_left_in_peace(writing):
     theme = writing.get("theme", "digital-data")
     writing.save([{key: value for key, value in theme.items() if key != "iri"} | {"deprecated": True}])
