@@ -32,6 +32,8 @@ from kg.profiles import profiles_of
 from kg.records import SURROGATE, Record, check_id, from_ntriples, references, to_graph, to_ntriples
 from kg.rights import tombstone
 from kg.search.embedding import Embedder, current_model, load_embedder
+from kg.search.index import IN_PROCESS
+from kg.search.port import Indexes
 from kg.search.ranking import Filters
 from kg.search.switching import index_folder, remove_other_indexes
 from kg.search.thesaurus import Thesaurus
@@ -181,11 +183,13 @@ class Catalogue:
         *,
         models: Path | None = None,
         graph_url: str | None = None,
+        indexes: Indexes = IN_PROCESS,
         resources: ExitStack,
     ) -> None:
         self.folder, self.ledger, self.base = folder, ledger, ledger.base
         self.models = models or folder.models
         self._resources = resources
+        self._indexes = indexes
         self._validation = Validation()
         self.graph = self._open_graph(graph_url)
         self._resources.callback(self.graph.close)
@@ -212,6 +216,7 @@ class Catalogue:
         ledger_url: str | None = None,
         models: Path | None = None,
         graph_url: str | None = None,
+        indexes: Indexes = IN_PROCESS,
         start_data: bool = False,
         progress: Progress = _quiet,
     ) -> Self:
@@ -228,7 +233,9 @@ class Catalogue:
             data = DataFolder.create(folder)
             resources.enter_context(data.own())
             ledger = resources.enter_context(Ledger.create(ledger_url or f"sqlite:///{data.ledger}", base))
-            catalogue = cls(data, ledger, models=models, graph_url=graph_url, resources=resources.pop_all())
+            catalogue = cls(
+                data, ledger, models=models, graph_url=graph_url, indexes=indexes, resources=resources.pop_all()
+            )
         try:
             names = START_FILES if start_data else START_FILES[:1]
             report = catalogue.load([shipped(name) for name in names], author="start data", progress=progress)
@@ -246,6 +253,7 @@ class Catalogue:
         *,
         ledger_url: str | None = None,
         graph_url: str | None = None,
+        indexes: Indexes = IN_PROCESS,
         models: Path | None = None,
         url: str | None = None,
         profiles: Path | None = None,
@@ -263,7 +271,9 @@ class Catalogue:
             data = DataFolder.open(folder)
             resources.enter_context(data.own(url))
             ledger = resources.enter_context(Ledger.open(ledger_url or f"sqlite:///{data.ledger}"))
-            opened = cls(data, ledger, models=models, graph_url=graph_url, resources=resources.pop_all())
+            opened = cls(
+                data, ledger, models=models, graph_url=graph_url, indexes=indexes, resources=resources.pop_all()
+            )
         opened.profiles, opened.profile = known, known[default]
         return opened
 
@@ -439,10 +449,11 @@ class Catalogue:
         """The current model's search view; an index that is damaged starts empty and is filled from the ledger."""
         embedder = load_embedder(self.models)
         if self._search is None:
-            remove_other_indexes(self.folder.search, embedder.identity, self.models)
+            remove_other_indexes(self.folder.search, embedder.identity, self.models, self._indexes)
         return SearchView(
-            index_folder(self.folder.search, embedder.identity),
+            index_folder(self.folder.search, embedder.identity, self._indexes),
             embedder,
+            indexes=self._indexes,
             read=self._read,
             vocabularies=self.vocabularies.read(),
             link=self._linking(embedder),

@@ -13,6 +13,8 @@ from itertools import islice
 from threading import Condition, Event, RLock, Thread
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from kg.errors import Busy
+
 if TYPE_CHECKING:
     from kg.ledger import Ledger, Revision
 
@@ -133,8 +135,13 @@ class Follower:
         self._wake = Event()
         self._stopping = Event()
         self._thread: Thread | None = None
-        marker = view.marker()
-        self._reached = marker if marker <= ledger.last_number() else 0
+        self._reached = 0
+        try:
+            marker = view.marker()
+        except Busy as error:  # its engine is away: whoever follows finds out when it is back
+            self.error = error
+        else:
+            self._reached = marker if marker <= ledger.last_number() else 0
 
     @property
     def reached(self) -> int:

@@ -136,7 +136,9 @@ def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI]
             return
         from kg.catalogue import Catalogue
 
-        with Catalogue.open(settings.data, ledger_url=settings.ledger, graph_url=settings.graph_url) as opened:
+        with Catalogue.open(
+            settings.data, ledger_url=settings.ledger, graph_url=settings.graph_url, indexes=settings.indexes
+        ) as opened:
             opened.follow()
             app.state.catalogue, app.state.publication = opened, Publication(opened, settings.wait_seconds)
             with _knowing_people(app, settings, opened), imports.importing(app, opened, settings.wait_seconds):

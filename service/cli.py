@@ -526,6 +526,7 @@ def changed_model(
             folder.search,
             ledger,
             lambda revision: from_ntriples(revision.payload or "", base),
+            indexes=chosen.indexes,
             progress=step,
             counting=counting,
         )
@@ -699,6 +700,7 @@ def started(chosen: Settings, start_data: bool, progress: Callable[[str, int, in
             base=chosen.base,
             ledger_url=chosen.ledger,
             graph_url=chosen.graph_url,
+            indexes=chosen.indexes,
             start_data=start_data,
             progress=progress,
         ) as catalogue:
@@ -730,7 +732,9 @@ def opened(data: Path | None, url: str | None = None) -> Iterator[Catalogue]:
     from kg.catalogue import Catalogue
 
     chosen = settings(data=data)
-    with Catalogue.open(chosen.data, ledger_url=chosen.ledger, graph_url=chosen.graph_url, url=url) as catalogue:
+    with Catalogue.open(
+        chosen.data, ledger_url=chosen.ledger, graph_url=chosen.graph_url, indexes=chosen.indexes, url=url
+    ) as catalogue:
         yield catalogue
 
 

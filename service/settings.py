@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from kg.search.port import Indexes
 
 Role = Literal["reader", "contributor", "curator", "manager", "administrator"]
 
@@ -41,6 +44,35 @@ class Settings(BaseSettings):
     graph_credentials: SecretStr | None = Field(
         default=None,
         description="`user:password`, or a bearer token, for that engine; they may stand in its address instead.",
+    )
+    index: str | None = Field(
+        default=None,
+        description="Address of a Qdrant server or cluster that holds the search index (docs/engines.md); "
+        "an index in the data folder unless set.",
+    )
+    index_api_key: SecretStr | None = Field(default=None, description="The API key for that server.")
+    index_name: str = Field(
+        default="mentorgraph",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$",
+        description="Alias of the collection in use, and beginning of the names of collections; "
+        "services that share a server need one each.",
+    )
+    index_shards: int = Field(default=1, ge=1, le=1000, description="Shards of a collection made from now on.")
+    index_replicas: int = Field(
+        default=1, ge=1, le=100, description="Copies of each shard of a collection made from now on."
+    )
+    index_write_consistency: int = Field(
+        default=1, ge=1, le=100, description="Copies that must have taken a write before it counts."
+    )
+    index_read_consistency: int = Field(
+        default=1, ge=1, le=100, description="Copies that are asked each question, and have to agree."
+    )
+    index_batch: int = Field(default=500, ge=1, le=10_000, description="Most passages sent in one request.")
+    index_timeout_seconds: float = Field(
+        default=30.0, ge=1, le=600, description="Longest wait for an answer of that server."
+    )
+    index_retries: int = Field(
+        default=2, ge=0, le=10, description="How often a request that did not find that server is sent again."
     )
     base: str = Field(
         default="https://w3id.org/mentorgraph/",
@@ -183,6 +215,32 @@ class Settings(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError as error:
             raise ValueError('write a JSON object, such as {"editors": "curator"}') from error
+
+    @property
+    def indexes(self) -> Indexes:
+        """Where search indexes lie, as `Catalogue.open` takes it.
+
+        >>> Settings(index="https://qdrant.internal:6333", index_replicas=3).indexes
+        QdrantServer(url='https://qdrant.internal:6333', name='mentorgraph', shards=1, replicas=3, ...)
+        """
+        if not self.index:
+            from kg.search.index import IN_PROCESS
+
+            return IN_PROCESS
+        from kg.search.qdrant_server import QdrantServer
+
+        return QdrantServer(
+            self.index,
+            api_key=self.index_api_key.get_secret_value() if self.index_api_key else None,
+            name=self.index_name,
+            shards=self.index_shards,
+            replicas=self.index_replicas,
+            write_consistency=self.index_write_consistency,
+            read_consistency=self.index_read_consistency,
+            batch=self.index_batch,
+            timeout_seconds=self.index_timeout_seconds,
+            retries=self.index_retries,
+        )
 
     @property
     def graph_url(self) -> str | None:

@@ -22,7 +22,8 @@ import numpy as np
 from kg.errors import BadRequest, IndexMismatch, NotFound, quoted
 from kg.search import ranking
 from kg.search.embedding import Embedder
-from kg.search.index import Candidates, Document, PassageIndex, Query, Scored, discard_index
+from kg.search.index import IN_PROCESS
+from kg.search.port import Candidates, Document, Indexes, Query, Scored, SearchIndex
 from kg.search.ranking import Filters, Profile, Situation
 from kg.search.text import UNDETERMINED, Passage, language_of, passages
 from kg.search.thesaurus import LEAST_STRENGTH, ThemeMatch, Thesaurus, bridge_labels, bridged, primary
@@ -227,12 +228,15 @@ class SearchView:
         link: Linking | None = None,
         progress: Callable[[int, int], None] | None = None,
         discard: bool = False,
+        indexes: Indexes = IN_PROCESS,
+        beside: bool = False,
     ) -> None:
         """Open the view kept in `folder`, or an empty one.
 
         `read` gives a revision's record as plain JSON. `vocabularies` are further thesauri that bridge languages,
         after our own themes; `link` says which of our themes their concepts stand for, asked again whenever themes
-        change. `progress(done, total)` counts the practices of a batch.
+        change. `progress(done, total)` counts the practices of a batch. `indexes` says which engine holds the passages;
+        one that is opened `beside` another leaves that in use.
 
         Raises IndexMismatch for an index of another model or layout and for a damaged one; with `discard` it is
         thrown away instead, and the view starts empty with marker 0. Raises DataFolderInUse when another process
@@ -248,16 +252,16 @@ class SearchView:
         self._meanings: tuple[Thesaurus, list[tuple[str, str]], np.ndarray] | None = None
         self._experience: tuple[tuple[int, Thesaurus], dict[str, int], int] | None = None
         try:
-            self._index = self._open(folder)
+            self._index = self._open(folder, indexes, beside)
         except IndexMismatch:
             if not discard:
                 raise
-            discard_index(folder)
-            self._index = self._open(folder)
+            indexes.discard(folder)
+            self._index = self._open(folder, indexes, beside)
         self._take_themes()
 
-    def _open(self, folder: Path) -> PassageIndex:
-        return PassageIndex(folder, model=self.embedder.identity, dimension=self.embedder.dimension)
+    def _open(self, folder: Path, indexes: Indexes, beside: bool) -> SearchIndex:
+        return indexes.open(folder, model=self.embedder.identity, dimension=self.embedder.dimension, beside=beside)
 
     # ----------------------------------------------------------------------------- following the ledger
 
@@ -298,7 +302,7 @@ class SearchView:
 
     def marker(self) -> int:
         """Number of the last ledger row that is in the view for good; 0 for an empty view."""
-        return self._index.marker
+        return self._index.look()
 
     def held(self) -> dict[tuple[str, str], int]:
         """The practices in the view, each with its revision; facts of cities and themes are only kept beside them."""
