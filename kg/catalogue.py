@@ -17,13 +17,14 @@ from rdflib import DCTERMS, SDO, Graph
 
 from kg import answering
 from kg.city_facts import CityFactsReader, country_names
-from kg.errors import BadRequest, Busy, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
+from kg.errors import BadRequest, Busy, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
 from kg.exchange.exporting import export_records
 from kg.exchange.importing import Row, read_records
 from kg.fields import declaration, in_language
 from kg.folder import DataFolder
 from kg.graph.store import OxigraphStore
 from kg.ledger import VISIBILITIES, Change, Head, Ledger, Revision, Transaction
+from kg.letters import FORMS, Origin, write_letter
 from kg.matching.facts import CityFacts, Hit, Mentee, NeedHits
 from kg.matching.profile import Profile
 from kg.matching.profiles import BUILT_IN, MENTORING, named_profile, profile_json
@@ -762,6 +763,26 @@ class Catalogue:
         if not isinstance(city, str):
             raise BadRequest(f"city: {quoted(city)} is no city; name one on record such as 'mechelen'")
         return answering.why_not(self._ground(asked), self.city(city, "city"), self, language)
+
+    def letter(self, request: Mapping[str, Any], *, language: str = "en", form: str = "markdown") -> str:
+        """The answer of `suggest_mentors` as a text to forward, "markdown" or "text", with sources and licences of records.
+
+        Raises what `suggest_mentors` raises, BadRequest for a form there is none of.
+        """
+        if form not in FORMS:
+            raise BadRequest(f"format: there is no {quoted(form)}; there are {', '.join(FORMS)}")
+        answer = self.suggest_mentors(request, language=language)
+        cited = {practice["id"] for one in answer["suggestions"] for practice in one["practices"]}
+        return write_letter(answer, {id: self._origin(id) for id in sorted(cited)}, language, form)
+
+    def _origin(self, practice: str) -> Origin:
+        """The sources and the licence of a practice's record, as far as it names them."""
+        try:
+            record = self.get("practice", practice)
+        except (NotFound, Gone):  # withdrawn a moment ago, while the index still had it
+            return Origin()
+        sources = tuple(source["url"] for source in record.get("sources", ()) if source.get("url"))
+        return Origin(sources, record.get("record", {}).get("licence"))
 
     def list_profiles(self, *, language: str = "en") -> dict[str, Any]:
         """The profiles that a request may name, with every constant and its meaning, by name."""

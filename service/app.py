@@ -23,6 +23,7 @@ from service.api import (
     cohorts,
     curation,
     dumps,
+    explanations,
     exports,
     exposure,
     graphs,
@@ -86,6 +87,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     problems.install(app)
     described = (
         suggestions.router,
+        explanations.router,
         exposure.router,
         mentor_sets.router,
         transferability.router,
@@ -137,7 +139,11 @@ def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI]
         from kg.catalogue import Catalogue
 
         with Catalogue.open(
-            settings.data, ledger_url=settings.ledger, graph_url=settings.graph_url, indexes=settings.indexes
+            settings.data,
+            ledger_url=settings.ledger,
+            graph_url=settings.graph_url,
+            indexes=settings.indexes,
+            profiles=settings.profiles,
         ) as opened:
             opened.follow()
             app.state.catalogue, app.state.publication = opened, Publication(opened, settings.wait_seconds)

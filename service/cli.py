@@ -245,6 +245,12 @@ def suggest(
     as_set: Annotated[
         bool, typer.Option("--set", help="The smallest set of mentors that together covers all needs.")
     ] = False,
+    profile: Annotated[str | None, typer.Option(help="Name of the constants that rank, such as peer-learning.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Tell what would swap neighbouring ranks.")] = False,
+    why_not: Annotated[
+        str | None, typer.Option("--why-not", metavar="CITY", help="Tell why this city is not suggested.")
+    ] = None,
+    prose: Annotated[bool, typer.Option("--prose", help="Print a text to forward, as Markdown.")] = False,
     lang: Annotated[
         str | None, typer.Option(help="Language of the reasons: en or fr; the need's if it is one.")
     ] = None,
@@ -252,9 +258,12 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Suggest mentor cities for one or more needs, with their practices, passages and reasons."""
-    from service.printing import print_json, print_suggestions
+    from service.printing import print_json, print_suggestions, print_why_not
 
+    if sum((prose, why_not is not None, as_set)) > 1 or (prose and (as_json or explain)):
+        raise Refused("--prose, --why-not and --set: choose one; a text has neither --json nor --explain", WRONG_USAGE)
     request = suggestion_request(needs, mentee, limit, country, theme, weight, per_country)
+    request |= {key: value for key, value in (("profile", profile), ("explain", explain)) if value}
     language = answer_language(lang, needs[0])
     if as_set:
         from service.transfer_commands import print_sets, set_request
@@ -265,6 +274,13 @@ def suggest(
             print_json(sets)
         else:
             print_sets(sets, language)
+        return
+    if prose:
+        print(read(data, lambda source: source.letter(request, language=language)), end="")
+        return
+    if why_not is not None:
+        reasons = read(data, lambda source: source.why_not({**request, "city": why_not}, language=language))
+        print_json(reasons) if as_json else print_why_not(reasons, language)
         return
     answer = read(data, lambda source: source.suggest_mentors(request, language=language))
     if as_json:
@@ -733,7 +749,12 @@ def opened(data: Path | None, url: str | None = None) -> Iterator[Catalogue]:
 
     chosen = settings(data=data)
     with Catalogue.open(
-        chosen.data, ledger_url=chosen.ledger, graph_url=chosen.graph_url, indexes=chosen.indexes, url=url
+        chosen.data,
+        ledger_url=chosen.ledger,
+        graph_url=chosen.graph_url,
+        indexes=chosen.indexes,
+        url=url,
+        profiles=chosen.profiles,
     ) as catalogue:
         yield catalogue
 

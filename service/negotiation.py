@@ -147,6 +147,6 @@ def answers_as(*offered: str) -> Callable[..., Awaitable[str]]:
     return chosen
 
 
-def in_language(found: Any, language: str) -> JSONResponse:
-    """A JSON answer whose sentences or labels are in one language, chosen by the request."""
-    return JSONResponse(found, headers={"Content-Language": language, "Vary": "Accept-Language"})
+def in_language(found: Any, language: str, vary: str = "Accept-Language") -> JSONResponse:
+    """A JSON answer whose sentences or labels are in one language, chosen by the request; `vary` names what else chose."""
+    return JSONResponse(found, headers={"Content-Language": language, "Vary": vary})

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from service.pages.texts import PARTS, excerpt, language_name, texts
+from service.pages.texts import PARTS, language_name, marked_excerpt, texts
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
@@ -173,6 +173,8 @@ def print_suggestions(answer: Mapping[str, Any], language: str) -> None:
         found = _("Themes: %(themes)s.") % {"themes": themes} if themes else ""
         number = f"{place}." if len(answer["needs"]) > 1 else ""
         out.print(Text(" ".join(filter(None, (number, read, unsure, found))), style="dim"))
+        for warning in need["understood"]["warnings"]:
+            out.print(Text(f"! {warning['text']}"))
     for one in answer["suggestions"]:
         _print_suggestion(one, language, several=len(answer["needs"]) > 1)
     if not answer["suggestions"]:
@@ -183,12 +185,51 @@ def print_suggestions(answer: Mapping[str, Any], language: str) -> None:
         )
     if answer["diversity"]:
         out.print(Text(f"\n{answer['diversity']['text']}", style="dim"))
+    for pair in answer.get("changes") or ():
+        print_changes(pair, language)
+    print_closing(answer, language)
+
+
+def print_closing(answer: Mapping[str, Any], language: str) -> None:
+    """What stands under every answer: the limits of the role, what ranked, and as of when."""
+    _ = texts(language).gettext
     out.print()
     out.print(Text(_("What a mentor city does, and does not do"), style="bold"))
     out.print(Text(answer["role_limits"]))
     as_of = {"day": answer["as_of"], "revision": answer["revision"]}
     out.print()
     out.print(Text(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
+    profile = answer["profile"]
+    ranked = _("Ranked with the profile %(name)s, version %(version)s.") % profile
+    out.print(Text(ranked, style="dim"))
+
+
+def print_changes(pair: Mapping[str, Any], language: str) -> None:
+    """What would put one city before another."""
+    _ = texts(language).gettext
+    names = {"lower": pair["lower"]["label"], "upper": pair["upper"]["label"]}
+    out.print()
+    out.print(Text(_("What would put %(lower)s before %(upper)s") % names, style="bold"))
+    sentences = [one["text"] for one in (*pair["facts"], *pair["weights"])]
+    _print_list("·", sentences or [_("No single fact or weight.")])
+
+
+def print_why_not(answer: Mapping[str, Any], language: str) -> None:
+    """Why a city is not suggested: the verdict, what is nearest, how it compares, and what would change that."""
+    _ = texts(language).gettext
+    out.print(Text(answer["text"], style="bold"))
+    _print_list("·", [one["text"] for one in answer["filters"]])
+    if answer["nearest"]:
+        print_table(
+            [_("What it did"), _("The need"), _("Similarity")],
+            [(one["title"], one["need"] + 1, one["similarity"]) for one in answer["nearest"]],
+        )
+    for one in answer["differences"]:
+        out.print(Text(f"{one['label']}  {one['contribution']:+.3f}", style="bold dim"))
+        out.print(Padding(Text(one["text"]), (0, 0, 0, 4), expand=False))
+    if answer["changes"]:
+        print_changes(answer["changes"], language)
+    print_closing(answer, language)
 
 
 def _print_suggestion(one: Mapping[str, Any], language: str, several: bool) -> None:
@@ -227,7 +268,8 @@ def _print_practice(practice: Mapping[str, Any], language: str, several: bool) -
     passage = practice["passage"]
     if passage:
         part = PARTS.get(passage["part"]) or passage["part"]
-        quoted = Text(f"“{excerpt(passage['text'], PASSAGE_CHARS)}”")
+        before, marked, after = marked_excerpt(passage["text"], passage.get("sentence"), PASSAGE_CHARS)
+        quoted = Text.assemble("“", before, (marked, "bold"), after, "”")
         quoted.append(f" ({_(part)}, {language_name(passage['language'], language)})", style="dim")
         out.print(Padding(quoted, (0, 0, 0, 6), expand=False))
 

@@ -32,6 +32,13 @@ class RunningService:
     def mentor_sets(self, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", "/api/suggestions/sets", params={"lang": language}, json=request)
 
+    def why_not(self, request: dict[str, Any], language: str) -> dict[str, Any]:
+        return self._json("POST", "/api/suggestions/why-not", params={"lang": language}, json=request)
+
+    def letter(self, request: dict[str, Any], language: str) -> str:
+        shown = {"lang": language, "format": "markdown"}
+        return self._answered("POST", "/api/suggestions", params=shown, json=request).text
+
     def pair_cohort(self, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", "/api/cohorts", params={"lang": language}, json=request)
 
@@ -71,6 +78,10 @@ class RunningService:
         return int(answer.headers["x-records"])
 
     def _json(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._answered(method, path, **sent).json()
+        return found
+
+    def _answered(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
             with self._client() as client:
                 answer = client.request(method, path, **sent)
@@ -78,8 +89,7 @@ class RunningService:
             raise self._silent(error) from error
         if answer.is_error:
             raise self._refused(answer)
-        found: dict[str, Any] = answer.json()
-        return found
+        return answer
 
     def _client(self) -> httpx.Client:
         """A client that talks to this machine directly, whatever proxy the environment names."""

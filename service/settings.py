@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         description="Whether the service may go out and look whether the sources of records are still there; only http "
         "and https to public addresses are asked.",
     )
+    profiles: Path | None = Field(
+        default=None,
+        description="A TOML file with further profiles of constants for suggestions (docs/http.md); those built in "
+        "alone unless set.",
+    )
     host: str = Field(default="127.0.0.1", description="Address the service listens on; 0.0.0.0 for every interface.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
     body_limit_bytes: int = Field(

@@ -23,6 +23,7 @@ from service.api.values import (
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Level = Literal["none", "starting", "some", "solid", "leading"]
 Factor = Annotated[str, Field(pattern="^[a-z][a-z_]{0,39}$")]
+ProfileReference = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,39}$", examples=["mentoring", "peer-learning"])]
 
 
 class Given(BaseModel):
@@ -108,6 +109,11 @@ class SuggestionRequest(Given):
     limit: Annotated[int, Field(ge=1, le=50)] = 5
     as_of: Day | None = Field(default=None, description="The day from which ages are counted; today otherwise.")
     diversity: Diversity | None = Field(default=None, description="A wish for mentors of several countries.")
+    profile: ProfileReference | None = Field(
+        default=None,
+        description="Name of the constants that rank; `/api/profiles` lists them. The usual ones otherwise.",
+    )
+    explain: bool = Field(default=False, description="Whether to tell what would swap neighbouring ranks.")
 
     def plain(self) -> dict[str, Any]:
         """What was given, as plain JSON for the catalogue."""
@@ -127,12 +133,23 @@ class CityName(Answered):
     country_label: str | None = None
 
 
+class Sentence(Answered):
+    """Characters of a text, counted from 0; `end` is the first one after it."""
+
+    start: int
+    end: int
+
+
 class Passage(Answered):
     """The part of a practice's record that comes closest to the need, in its own words."""
 
     text: str
     language: str = Field(description="BCP 47 tag of the text.")
     part: str = Field(description="Where it stands in the record: summary, problem, action, outcomes or lessons.")
+    sentence: Sentence | None = Field(
+        default=None,
+        description="Where in the text the sentence closest to the need stands; null where its words do not tell.",
+    )
 
 
 class CitedPractice(Answered):
@@ -174,6 +191,19 @@ class Caution(Answered):
     practices: list[str] = Field(description="Identifiers of the practices it is about, if it is about some.")
 
 
+class NeedTold(Answered):
+    """What is said of a city on one need by itself."""
+
+    need: int = Field(description="Which need, counted from 0 in the order of the request.")
+    met: bool
+    relevance: float
+    experience: float | None = Field(default=None, description="In [0, 1]; null where nothing is on record.")
+    for_: list[str] = Field(default_factory=list, alias="for")
+    against: list[str] = Field(default_factory=list)
+    also: list[str] = Field(default_factory=list)
+    unknowns: list[Unknown] = Field(default_factory=list)
+
+
 class Suggestion(Answered):
     rank: int
     band: Literal["strong", "good", "possible", "weak"] = Field(description="There are no percentages.")
@@ -185,6 +215,9 @@ class Suggestion(Answered):
     reasons: list[Reason]
     unknowns: list[Unknown]
     cautions: list[Caution]
+    needs: list[NeedTold] = Field(description="The same for each need by itself.")
+    evidence_query: str = Field(description="A SPARQL query that shows what the suggestion rests on.")
+    evidence_link: str = Field(description="Where the query page shows its answer, relative to the service.")
 
 
 class NeedTheme(Answered):
@@ -211,6 +244,37 @@ class ProfileName(Answered):
     name: str
     version: str
     changed: list[str]
+    weights: dict[str, float] = Field(default_factory=dict, description="Of those factors: what the request gave.")
+
+
+class WeightChange(Answered):
+    """The weight of a factor past which two cities swap, everything else as it is."""
+
+    factor: str
+    now: float
+    swap_at: float
+    direction: Literal["more", "less"]
+    text: str
+
+
+class FactChange(Answered):
+    """A single fact that would swap two cities."""
+
+    code: str
+    about: str = Field(description="Identifier of the city that the fact is about, or `mentee`.")
+    known: bool = Field(description="False where nothing is on record today, so that asking may settle it.")
+    practice: str | None
+    theme: str | None
+    text: str
+
+
+class Changes(Answered):
+    """What would put the lower city before the upper one."""
+
+    upper: CityName
+    lower: CityName
+    weights: list[WeightChange]
+    facts: list[FactChange]
 
 
 class SetBack(Answered):
@@ -230,6 +294,9 @@ class Spread(Answered):
 
 class Suggestions(Answered):
     suggestions: list[Suggestion]
+    changes: list[Changes] | None = Field(
+        default=None, description="With `explain`: for each rank and the next, also that of the first city not listed."
+    )
     needs: list[ReadNeed]
     revision: int = Field(description="Number of the ledger's row up to which records were seen.")
     model: str = Field(description="Identity of the embedding model.")

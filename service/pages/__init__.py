@@ -60,6 +60,7 @@ def first_page(
     shown["json_address"] = "/api/suggestions?" + urlencode(
         [("need", need or ""), *([("mentee", mentee)] if mentee else []), ("lang", language)]
     )
+    shown["text_address"] = shown["json_address"] + "&format=text"
     headers = {"Content-Language": language, "Vary": "Accept-Language"}
     return HTMLResponse(page("first.html", language, shown), status, headers)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def _environment(language: str) -> Environment:
     environment.install_gettext_translations(texts(language), newstyle=True)  # type: ignore[attr-defined]
     environment.filters |= {
         "excerpt": excerpt,
+        "marked_excerpt": marked_excerpt,
         "language_name": lambda tag: language_name(tag, language),
         "part_name": lambda part: texts(language).gettext(PARTS.get(part) or part),
     }
@@ -79,6 +81,29 @@ def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
     if len(text) <= limit:
         return text
     return text[:limit].rsplit(None, 1)[0].rstrip(" ,;:") + " …"
+
+
+def marked_excerpt(text: str, place: Mapping[str, int] | None, limit: int = EXCERPT_CHARS) -> tuple[str, str, str]:
+    """What stands before the deciding sentence of a passage, that sentence, and what stands after it.
+
+    `place` has where it `start`s and `end`s; None: nothing is marked, and all of it stands before. A text longer than
+    `limit` characters is cut between words, around the sentence.
+
+    >>> marked_excerpt("They meet. They cook together.", {"start": 11, "end": 30})
+    ('They meet. ', 'They cook together.', '')
+    >>> marked_excerpt("They meet every week. They cook.", {"start": 22, "end": 32}, limit=30)
+    ('… week. ', 'They cook.', '')
+    """
+    if place is None:
+        return excerpt(text, limit), "", ""
+    before, marked, after = text[: place["start"]], text[place["start"] : place["end"]], text[place["end"] :]
+    if len(text) <= limit:
+        return before, marked, after
+    room = max(0, limit - len(marked))
+    if len(before) > room // 2:
+        before = "… " + before[len(before) - room // 2 :].partition(" ")[2]
+    left = max(0, room - len(before))
+    return before, marked, after if len(after) <= left else " " + excerpt(after.strip(), left)
 
 
 def language_name(tag: str, language: str) -> str:
