@@ -413,8 +413,8 @@ def transferability(
         print_transferability(answer, language)
 
 
-@app.command("could-teach")
-def could_teach(
+@app.command()
+def reciprocity(
     mentee: Annotated[str, typer.Argument(help="The mentee city, such as levadia.")],
     mentor: Annotated[str, typer.Argument(help="The mentor city, such as fuenlabrada.")],
     lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; English unless given.")] = None,
