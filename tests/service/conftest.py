@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from kg.catalogue import Catalogue
 from service.app import create_app
-from service.serving import listen
+from service.serving import configuration, listen
 from service.settings import Settings
 
 
@@ -32,7 +32,7 @@ class Server:
 def running(app: FastAPI) -> Iterator[Server]:
     """Serve an application from a thread, on a free port of the loopback."""
     listening, url = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    server = uvicorn.Server(configuration(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

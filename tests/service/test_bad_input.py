@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -163,6 +165,48 @@ def test_a_body_of_lying_length_harms_nobody(server: Server) -> None:
             b"POST /api/suggestions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
         )
     assert server.client.get("/health/live").status_code == 200
+
+
+HOST = b"Host: x\r\n"
+HEADS = {
+    "no host": b"GET /health/live HTTP/1.1\r\n\r\n",
+    "another version": b"GET /health/live HTTP/2.0\r\n" + HOST + b"\r\n",
+    "no version": b"GET /health/live\r\n\r\n",
+    "two lengths": b"POST /sparql HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+    "a length and chunks": b"POST /sparql HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "an unknown coding": b"POST /sparql HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: foo\r\n\r\n",
+    "a space before the colon": b"GET /health/live HTTP/1.1\r\n" + HOST + b"Foo : bar\r\n\r\n",
+    "a NUL": b"GET /health/live HTTP/1.1\r\n" + HOST + b"Foo: b\x00r\r\n\r\n",
+    "a folded header": b"GET /health/live HTTP/1.1\r\n" + HOST + b"Foo: b\r\n r\r\n\r\n",
+    "bytes that are no text": b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n",
+    "an address of 350 kB": b"GET /health/live?" + b"a" * 350_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    "80,000 headers": b"GET /health/live HTTP/1.1\r\n" + HOST + b"a: b\r\n" * 80_000 + b"\r\n",
+    "a header without end": b"GET /health/live HTTP/1.1\r\n" + HOST + b"a: " + b"b" * 400_000,
+    "empty lines without end": b"\r\n" * 200_000,
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_what_is_no_request_of_http_is_refused_and_the_connection_closed(server: Server, head: bytes) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    said, torn = b"", False
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        try:
+            connection.sendall(head)
+            while part := connection.recv(65_536):
+                said += part
+        except ConnectionError:  # closed upon bytes that were still on their way: the answer may be lost with them
+            torn = True
+    assert said.startswith(b"HTTP/1.1 400 ") or (torn and not said and len(head) > 300_000)
+    assert torn or b"connection: close" in said
+
+
+def test_a_link_may_hold_the_longest_need(server: Server) -> None:
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection.request("GET", f"/api/suggestions?{urlencode({'need': '語' * 20_000, 'limit': 1})}")
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 @pytest.mark.parametrize("id", ["..%2F..%2Fetc", "%00", "Ghent", "a" * 300, "%F0%9F%92%A9", "x--", "nosuchcity"])
