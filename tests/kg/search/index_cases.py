@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,12 @@ from kg.search.port import Document, Indexes, Query, SearchIndex
 from kg.search.qdrant_server import QdrantServer
 from kg.search.ranking import Filters
 from kg.search.text import Passage
+from tests.kg.search.qdrant_front import serving
 
 REAL_SERVER = os.environ.get("MENTORGRAPH_TEST_QDRANT_URL", "")
 """Address of a Qdrant server that tests may write to; collections they make begin with `test-` and are removed."""
 
-ENGINES = ["in process", "Qdrant in memory", *(["Qdrant server"] if REAL_SERVER else [])]
+ENGINES = ["in process", "Qdrant in memory", "Qdrant over HTTP", *(["Qdrant server"] if REAL_SERVER else [])]
 
 quiet_in_memory = pytest.mark.filterwarnings(
     "ignore:Payload indexes have no effect in the local Qdrant:UserWarning",
@@ -65,23 +68,26 @@ class Place:
         return index
 
 
-def engine(name: str) -> Indexes:
+@contextmanager
+def engine(name: str) -> Iterator[Indexes]:
     """The indexes of one of ENGINES, with none in them."""
     if name == "in process":
-        return IN_PROCESS
-    if name == "Qdrant in memory":
-        return ServerInMemory(batch=3)
-    return QdrantServer(REAL_SERVER, name=f"test-{uuid4().hex[:8]}", batch=3)
-
-
-def remove_collections(indexes: Indexes) -> None:
-    """Leave nothing behind on a server that others use too."""
-    if isinstance(indexes, QdrantServer):
-        client = indexes.connect()
-        for collection in client.get_collections().collections:
-            if collection.name.startswith(f"{indexes.name}-"):
-                client.delete_collection(collection.name)
-        client.close()
+        yield IN_PROCESS
+    elif name == "Qdrant in memory":
+        yield ServerInMemory(batch=3)
+    elif name == "Qdrant over HTTP":
+        with serving() as front:
+            yield QdrantServer(front.url, batch=3)
+    else:
+        server = QdrantServer(REAL_SERVER, name=f"test-{uuid4().hex[:8]}", batch=3)
+        try:
+            yield server
+        finally:
+            client = server.connect()
+            for collection in client.get_collections().collections:
+                if collection.name.startswith(f"{server.name}-"):
+                    client.delete_collection(collection.name)
+            client.close()
 
 
 def document(id: str, *vectors, words=None, beginnings=None, revision=1, city="riga", **shared) -> Document:

@@ -18,7 +18,6 @@ from tests.kg.search.index_cases import (
     document,
     engine,
     quiet_in_memory,
-    remove_collections,
     scores,
 )
 
@@ -27,9 +26,8 @@ pytestmark = quiet_in_memory
 
 @pytest.fixture(params=ENGINES)
 def place(request, tmp_path):
-    place = Place(tmp_path / "index", engine(request.param))
-    yield place
-    remove_collections(place.indexes)
+    with engine(request.param) as indexes:
+        yield Place(tmp_path / "index", indexes)
 
 
 @pytest.fixture
