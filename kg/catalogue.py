@@ -925,7 +925,7 @@ class Catalogue:
         cities = self._cities.facts({hit.city for need, _ in needs for hit in need.hits})
         mentee = self._cities.facts([asked.mentee]).get(asked.mentee) if asked.mentee else None
         cities = {id: city for id, city in cities.items() if _lets_in(asked.filters, city, None)}
-        profile = self.profile.with_weights(asked.weights)
+        profile = named_profile(self.profiles, asked.profile_name, self.profile.name).with_weights(asked.weights)
         found = find_sets(wanted, needs, cities, mentee, profile, self.base, language)
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}

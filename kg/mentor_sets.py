@@ -53,6 +53,8 @@ def read_wanted(data: Any, known: Known) -> Wanted:
         raise BadRequest("the request: must be an object with needs")
     if "limit" in data:
         raise BadRequest("limit: a set has as many mentors as it takes; `most` limits them, `alternatives` the sets")
+    if "explain" in data:
+        raise BadRequest("explain: ask for suggestions to have them explained at length")
     rest = {key: value for key, value in data.items() if key not in ("most", "alternatives")}
     most = data.get("most")
     return Wanted(

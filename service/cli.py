@@ -1,4 +1,4 @@
-"""The command line: `mentorgraph init | load | import | check | status | suggest | needs | similar | export | reindex | verify | model | evaluate |
+"""The command line: `mentorgraph init | load | import | check | status | suggest | needs | similar | transferability | reciprocity | export | reindex | verify | model | evaluate |
 token | serve`.
 
 Tables and texts go to standard output, progress and errors to standard error; `--json` prints one JSON document

@@ -14,7 +14,7 @@ from service.printing import out
 
 def set_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """A request for suggestions as one for sets."""
-    return {key: value for key, value in request.items() if key != "limit"}
+    return {key: value for key, value in request.items() if key not in ("limit", "explain")}
 
 
 def print_sets(answer: Mapping[str, Any], language: str) -> None:

@@ -21,6 +21,7 @@ from service.api.models import (
     Mentee,
     Need,
     ProfileName,
+    ProfileReference,
     Suggestion,
     Weight,
     one_of_both,
@@ -40,6 +41,7 @@ class SetRequest(Given):
     weights: dict[Factor, Weight] = Field(
         default_factory=dict, max_length=50, description="Of the reasons shown; who covers a need is relevance alone."
     )
+    profile: ProfileReference | None = Field(default=None, description="Name of the constants, as in suggestions.")
     diversity: Diversity | None = Field(default=None, description="Most mentors of one country.")
     most: Annotated[int, Field(ge=1, le=NEEDS_LIMIT)] | None = Field(default=None, description="Most mentors in all.")
     alternatives: Annotated[int, Field(ge=0, le=5)] = Field(default=3, description="How many next best sets.")
