@@ -1,5 +1,5 @@
-"""The command line: `mentorgraph init | load | import | check | status | suggest | needs | similar | transferability | reciprocity | export | reindex | verify | model | evaluate |
-token | serve`.
+"""The command line: `mentorgraph init | load | import | check | status | suggest | needs | similar |
+transferability | reciprocity | export | reindex | verify | model | evaluate | token | serve`.
 
 Tables and texts go to standard output, progress and errors to standard error; `--json` prints one JSON document
 in place of tables. What a person can get wrong is told in one line. Exit codes, for scripts:

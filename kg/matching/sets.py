@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def smallest_sets(
     """The smallest set of mentors that covers all needs which anybody covers, and up to `alternatives` others.
 
     `relevance` has for each city's id its relevance to each need, in [0, 1]; a city covers a need from `covers_from`
-    on. Of equally small sets the one with the largest sum over the needs of weight × the best relevance in it is
+    on, and never with 0. Of equally small sets the one with the largest sum over the needs of weight × the best relevance in it is
     taken; of equal sums the first by ids, compared as sorted lists. `per_country` allows so many mentors of each
     country at most; a city whose country is None counts for none. `most` allows so many mentors in all. Where rules
     do not let every need be covered, as many as can be are (unweighted), before size counts.
@@ -95,6 +96,7 @@ def smallest_sets(
     needs = lengths.pop() if lengths else len(weights or ())
     if lengths or (weights is not None and len(weights) != needs):
         raise ValueError("every city must have a relevance, and the request a weight, for each need")
+    covers_from = max(covers_from, math.ulp(0.0))
     useful = sorted(city for city, values in relevance.items() if any(value >= covers_from for value in values))
     matrix = np.array([relevance[city] for city in useful], dtype=float).reshape(len(useful), needs)
     shares = np.array(weights or [1.0] * needs)

@@ -121,6 +121,10 @@ def test_nobody_covers_anything():
     assert smallest_sets({}, covers_from=FROM, weights=[1.0, 1.0]).nobody == (0, 1)
 
 
+def test_a_city_with_nothing_on_a_need_never_covers_it():
+    assert smallest_sets({"a": [0.9, 0.0]}, covers_from=0.0).nobody == (1,)
+
+
 def test_rows_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="for each need"):
         smallest_sets({"a": [0.9], "b": [0.9, 0.1]}, covers_from=FROM)
