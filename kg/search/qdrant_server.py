@@ -53,6 +53,7 @@ QUESTIONS_AT_ONCE = 100
 READ_AT_ONCE = 1_000
 
 _NOTE = UUID(int=0)
+_ADDRESS = re.compile(r"https?://[^\s\x00-\x1f<>\"{}|\\^`@?#/]+(/[^\s\x00-\x1f<>\"{}|\\^`@?#]*)?")
 _PASSING = (429, 502, 503, 504)
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -93,11 +94,10 @@ class QdrantServer:
 
     def __post_init__(self) -> None:
         try:
-            parts = urlsplit(self.url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.query
-        except ValueError:
+            usable = _ADDRESS.fullmatch(self.url) is not None and urlsplit(self.url).port != 0
+        except ValueError:  # the port is no number
             usable = False
-        if not usable or parts.username or parts.password:
+        if not usable:
             shown = quoted(self.url if "@" not in self.url else "an address with a password in it")
             raise DataFolderUnusable(f"the search engine's address is to be like https://host:6333, not {shown}")
         if max(self.write_consistency, self.read_consistency) > self.replicas:
