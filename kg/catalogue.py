@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rdflib import DCTERMS, SDO, Graph
 
 from kg import answering
-from kg.city_facts import CityFactsReader, country_names
+from kg.city_facts import CityFactsReader
 from kg.errors import BadRequest, Busy, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
 from kg.exchange.exporting import export_records
 from kg.exchange.importing import Row, read_records
@@ -38,7 +38,7 @@ from kg.search.port import Indexes
 from kg.search.ranking import Filters
 from kg.search.switching import index_folder, remove_other_indexes
 from kg.search.thesaurus import Thesaurus
-from kg.search.view import Found, Linking, NeedText, Ranked, SearchView, Understood
+from kg.search.view import Found, Linking, NeedText, Page, Ranked, SearchView, Understood
 from kg.search.vocabularies import Link, Vocabularies, links
 from kg.suggesting import (
     Need,
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from kg.curation import Curation
     from kg.graph.remote import GraphStore
     from kg.hints import HintMemory, Hints
+    from kg.listing import Wanted
+    from kg.lists import ListView
     from kg.quality import Quality
     from kg.worklists import Worklist
 
@@ -200,6 +202,9 @@ class Catalogue:
         self._hint_memory: HintMemory | None = None
         self._search: SearchView | None = None
         self._search_follower: Follower | None = None
+        self._lists: ListView | None = None
+        self._lists_follower: Follower | None = None
+        self._opening_lists = threading.Lock()
         self._opening = threading.Lock()
         self._following = False
         self._model_change: threading.Thread | None = None
@@ -321,6 +326,22 @@ class Catalogue:
                 self._look_for_model(self._search)
             return self._search
 
+    @property
+    def lists(self) -> ListView:
+        """The view behind lists and their facets, opened when first asked for and up to date where nobody follows."""
+        from kg.lists import ListView
+
+        with self._opening_lists:
+            if self._lists is None:
+                self._lists = ListView(self.folder.lists, self.base, read=self._read, profile=self.profile)
+                self._resources.callback(self._lists.close)
+                self._lists_follower = Follower(self.ledger, self._lists)
+                if self._following:
+                    self._lists_follower.start()
+            if self._lists_follower is not None and not self._following:
+                self._lists_follower.catch_up()
+            return self._lists
+
     def _look_for_model(self, used: SearchView) -> None:
         """Begin to change over, beside all requests, when another model has been made current in the folder."""
         if self._model_change is not None and self._model_change.is_alive():
@@ -355,7 +376,7 @@ class Catalogue:
     def follow(self) -> None:
         """Keep both views up to date in the background from now on; a service calls this once."""
         self._following = True
-        _ = self.search
+        _ = self.search, self.lists
         for follower in self._followers():
             follower.start()
 
@@ -365,8 +386,8 @@ class Catalogue:
             follower.catch_up(_named(progress, follower.view.name))
 
     def reindex(self, progress: Progress = _quiet) -> None:
-        """Make both views again from the ledger; nothing in them is needed for it."""
-        _ = self.search
+        """Make all views again from the ledger; nothing in them is needed for it."""
+        _ = self.search, self.lists
         for follower in self._followers():
             follower.rebuild(_named(progress, follower.view.name))
         self._cities.forget_all()
@@ -376,16 +397,16 @@ class Catalogue:
         return self.ledger.verify()
 
     def check(self, progress: Progress = _quiet) -> list[str]:
-        """Verify the ledger and compare both views with it, after they have caught up.
+        """Verify the ledger and compare all views with it, after they have caught up.
 
         Returns one line for each difference; none means that all agree.
         """
         self.ledger.verify()
-        _ = self.search
+        _ = self.search, self.lists
         self.catch_up(progress)
         lines = []
         for follower in self._followers():
-            kinds = None if follower is self._graph_follower else {"practice"}
+            kinds = {"practice"} if follower is self._search_follower else None
             lines += [f"{follower.view.name}: {one}" for one in agreement(self.ledger, follower.view, kinds)]
         return lines
 
@@ -427,7 +448,8 @@ class Catalogue:
 
     def _followers(self) -> list[Follower]:
         """The followers of the views that are open."""
-        return [follower for follower in (self._graph_follower, self._search_follower) if follower is not None]
+        followers = (self._graph_follower, self._search_follower, self._lists_follower)
+        return [follower for follower in followers if follower is not None]
 
     def _open_graph(self, url: str | None) -> GraphStore:
         """The graph view, made anew when it cannot be trusted, with the vocabulary in it."""
@@ -696,14 +718,24 @@ class Catalogue:
         }
 
     def list_records(
-        self, kind: str, *, language: str = "en", limit: int = 50, cursor: str | None = None
+        self,
+        kind: str,
+        *,
+        language: str = "en",
+        limit: int = 50,
+        cursor: str | None = None,
+        wanted: Wanted | None = None,
     ) -> dict[str, Any]:
         """Published, public records of a kind by identifier, `limit` at a time; `next` continues the list.
 
-        Raises NotFound for a kind there is none of, BadRequest for a limit or cursor that cannot be used.
+        With `wanted`, narrowed and ordered as that says, each with what lists know of it, and with the counts of facets.
+
+        Raises NotFound for a kind there is none of, BadRequest for a limit, cursor, filter or order that cannot be used.
         """
         kind = declaration().kind(kind).name
         _check_limit(limit, 200)
+        if wanted is not None:
+            return self._list_narrowed(kind, wanted, language, limit, cursor)
         heads = self.ledger.list(kind, after_id=cursor, limit=limit + 1, visibility="public", published=True)
         page = heads[:limit]
         labels = self.labels(kind, [head.id for head in page], language)
@@ -719,6 +751,43 @@ class Catalogue:
             "total": self.ledger.count(kind, visibility="public", published=True),
             "next": page[-1].id if len(heads) > limit else None,
         }
+
+    def _list_narrowed(
+        self, kind: str, wanted: Wanted, language: str, limit: int, cursor: str | None
+    ) -> dict[str, Any]:
+        """A list as `wanted` asks for it. The list of all records is the ledger's: it has what was written just now."""
+        from kg.listing import write_list
+
+        whole = None if wanted.narrows else self.list_records(kind, language=language, limit=limit, cursor=cursor)
+        found = write_list(
+            self.lists,
+            kind,
+            wanted,
+            known=self,
+            profile=self.profile,
+            language=language,
+            limit=limit,
+            cursor=cursor,
+            today=datetime.now(UTC).date(),
+            ids=None if whole is None else [one["id"] for one in whole["results"]],
+        )
+        if whole is not None:
+            named = zip(whole["results"], found["results"], strict=True)
+            results = [{**record, **said} for record, said in named]
+            found |= {"total": whole["total"], "next": whole["next"]}
+        else:
+            ids = [one["id"] for one in found["results"]]
+            labels = self.labels(kind, ids, language)
+            iri = f"{self.base}id/{kind}/"
+            results = [
+                {"id": one["id"], "iri": iri + one["id"], "label": labels.get(one["id"], one["id"]), **one}
+                for one in found["results"]
+            ]
+        cities = self.labels("city", sorted({one["city"] for one in results if one.get("city")}), language)
+        for one in results:
+            if one.get("city"):
+                one["city"] = {"id": one["city"], "label": cities.get(one["city"], one["city"])}
+        return {**found, "results": results}
 
     def labels(self, kind: str, ids: Sequence[str], language: str) -> dict[str, str]:
         """What to call records in `language`, else in English, else in the first language there is."""
@@ -1066,23 +1135,32 @@ class Catalogue:
         *,
         language: str | None = None,
         filters: Mapping[str, Any] | None = None,
+        narrowed: Mapping[str, Sequence[str]] | None = None,
         limit: int = 20,
         cursor: str | None = None,
         labels_in: str = "en",
     ) -> dict[str, Any]:
         """Practices closest to a text, best first, with the facets of all practices that the filters let in.
 
-        `language` is that of the text, recognised when None. `cursor` is the `next` of the page before;
-        it belongs to its question. Raises BadRequest for a text, filter, limit or cursor that cannot be used.
+        `language` is that of the text, recognised when None. `narrowed` has chosen values by facet, as lists take
+        them, beside `filters`. `cursor` is the `next` of the page before; it belongs to its question.
+
+        Raises BadRequest for a text, filter, limit or cursor that cannot be used.
         """
+        from kg.listing import narrowed_search
+
         _check_limit(limit, 100)
         wanted = read_filters(filters, self)
         self._refresh()
         asked = NeedText(need_text(q, "q"), language)
-        page = self.search.search(asked, filters=wanted, limit=limit, cursor=cursor)
+        let_in, facets = narrowed_search(self.lists, wanted, narrowed or {}, self, labels_in)
+        if let_in is None:
+            page = Page(self.search.understand(asked), (), None)
+        else:
+            page = self.search.search(asked, filters=let_in, limit=limit, cursor=cursor)
         return {
             "results": self._found(page.found, labels_in),
-            "facets": self._facets(self.search.facets(wanted), labels_in),
+            "facets": facets,
             "next": page.next,
             "language": page.understood.language,
             "understood": understood_json(page.understood, labels_in),
@@ -1090,15 +1168,18 @@ class Catalogue:
         }
 
     def similar_practices(self, id: str, *, limit: int = 10, labels_in: str = "en") -> dict[str, Any]:
-        """Practices that resemble one on record, best first, itself left out.
+        """Practices that resemble one on record, best first, itself left out, each with why.
 
         Raises NotFound or Gone when the practice is not there.
         """
-        self.get("practice", id)
+        from kg.listing import written_likeness
+
+        themes = frozenset(self.get("practice", id).get("themes", ()))
         _check_limit(limit, 100)
         self._refresh()
-        found = self.search.similar(id, limit=limit)
-        return {"results": self._found(found, labels_in), "practice": id}
+        found = self._found(self.search.similar(id, limit=limit), labels_in)
+        results = [{**one, **written_likeness(one, themes, self.lists, labels_in)} for one in found]
+        return {"results": results, "practice": id}
 
     # For curators
 
@@ -1149,29 +1230,6 @@ class Catalogue:
             }
             for hit in hits
         ]
-
-    def _facets(self, facets: Mapping[str, Mapping[str, int]], language: str) -> dict[str, list[dict[str, Any]]]:
-        """Facet counts with labels."""
-        named: dict[str, Callable[[list[str]], Mapping[str, str]]] = {
-            "country": lambda values: {value: in_language(country_names(value), language) for value in values},
-            "themes": lambda values: self.labels("theme", values, language),
-            "evidence": lambda values: self._concept_labels("practice", "evidence", values, language),
-        }
-        found = {}
-        for name, counts in facets.items():
-            labels = named[name](list(counts)) if name in named else {}
-            most_first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-            found[name] = [
-                {"value": value, "label": labels.get(value, value), "count": count} for value, count in most_first
-            ]
-        return found
-
-    def _concept_labels(self, kind: str, key: str, values: Iterable[str], language: str) -> dict[str, str]:
-        """Words for the notations of a field's fixed list."""
-        choices = declaration().kind(kind).by_key[key].choices or {}
-        return {
-            value: declaration().concept_label(str(choices[value]), language) for value in values if value in choices
-        }
 
     def _refresh(self) -> None:
         """Forget facts of cities that the graph has newer records of."""

@@ -120,6 +120,11 @@ class DataFolder:
         return self.path / "search"
 
     @property
+    def lists(self) -> Path:
+        """The SQLite file of the view behind lists."""
+        return self.path / "lists.sqlite"
+
+    @property
     def vocabularies(self) -> Path:
         """Folder of the bridge vocabularies that were loaded."""
         return self.path / "vocabularies"

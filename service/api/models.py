@@ -328,6 +328,8 @@ class FacetValue(Answered):
     value: str
     label: str
     count: int
+    chosen: bool = Field(description="Whether the request filters by it.")
+    broader: list[str] | None = Field(description="Of a theme: those right above it; null for other facets.")
 
 
 class FoundPractices(Answered):
@@ -340,11 +342,42 @@ class FoundPractices(Answered):
     revision: int
 
 
+class SimilarPractice(FoundPractice):
+    shared_themes: list[Named] = Field(description="Themes of both; where there are none, those that both are narrower than.")
+    why: str = Field(description="A sentence in the language of the answer.")
+
+
 class SimilarPractices(Answered):
     """Practices by similarity to one of them."""
 
-    results: list[FoundPractice]
+    results: list[SimilarPractice]
     practice: str
+
+
+class CityId(Answered):
+    id: str
+    label: str
+
+
+class Place(Answered):
+    """Why a practice stands where it stands in the order by evidence."""
+
+    evidence: str | None = Field(description="What the order counted; null where none is stated.")
+    evidence_weight: float | None
+    last_year: int | None = Field(description="The last year in which it is known to have run.")
+    freshness: float | None = Field(description="Weight of its age in [0, 1]; null where no date is sure.")
+    completeness: float = Field(description="Share of what a record is asked for, in [0, 1].")
+    text: str = Field(description="The same in sentences, in the language of the answer.")
+
+
+class CityExperience(Answered):
+    """What a city's records show of a theme, narrower ones included."""
+
+    theme: str
+    label: str
+    level: float | None = Field(description="As suggestions count it, in [0, 1]; null where nothing speaks of it.")
+    stated: float | None = Field(description="The level that was stated, if one was.")
+    practices: int
 
 
 class Listed(Answered):
@@ -352,12 +385,58 @@ class Listed(Answered):
     label: str
 
 
+class ListedPractice(Listed):
+    """Lists by state, for those who work on records, have identifier and label only."""
+
+    city: CityId | None = None
+    themes: list[str] = Field(default_factory=list)
+    evidence: str | None = None
+    start: int | None = Field(default=None, description="The first year it tells of.")
+    languages: list[str] = Field(default_factory=list, description="Of its texts.")
+    place: Place | None = Field(default=None, description="With `sort=evidence`: why it stands here.")
+
+
+class ListedCity(Listed):
+    """Lists by state, for those who work on records, have identifier and label only."""
+
+    country: str | None = None
+    country_label: str | None = None
+    population: int | None = None
+    foreign_born_share: float | None = None
+    size: str | None = None
+    languages: list[str] = Field(default_factory=list, description="Official ones.")
+    offer: str | None = Field(default=None, description="`open` or `full`; null where no offer to mentor holds.")
+    experience: list[CityExperience] = Field(
+        default_factory=list, description="The themes it has most practices on, those asked for first."
+    )
+    similarity: float | None = Field(
+        default=None, description="With `sort=nearest`, in [0, 1]; null where nothing can be compared."
+    )
+    coverage: float | None = Field(
+        default=None, description="With `sort=nearest`: weight of what could be compared, of the weight of all."
+    )
+
+
 class Listing(Answered):
-    """Records of one kind, by identifier."""
+    """Records of one kind, by identifier unless another order was asked for."""
 
     results: list[Listed]
     next: str | None = Field(description="Cursor of the next page; null on the last.")
     total: int | None = Field(description="How many there are in all; null where the caller sees only some of them.")
+    facets: dict[str, list[FacetValue]] = Field(
+        default_factory=dict,
+        description="Counts by facet: each respects the other filters and not its own, so that a second value can be "
+        "chosen. A theme counts its narrower ones; `unknown` is what the records do not say.",
+    )
+    revision: int | None = Field(default=None, description="Number of the ledger's row up to which was counted.")
+
+
+class PracticeListing(Listing):
+    results: list[ListedPractice]  # type: ignore[assignment]
+
+
+class CityListing(Listing):
+    results: list[ListedCity]  # type: ignore[assignment]
 
 
 class Health(Answered):

@@ -6,13 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from kg import errors
 from service.api.describing import COMPUTING, problems_of
 from service.api.models import FoundPractices, SimilarPractices
 from service.api.records import Cursor, RecordId, checked_id
-from service.api.values import LISTED_LIMIT, Country, Language, NeedText, Population, Reference, Theme
+from service.api.values import LISTED_LIMIT, Language, NeedText, Population, Reference
 from service.negotiation import answer_language, answers_as, in_language
+
+Values = list[Annotated[str, Field(max_length=500)]] | None
+Narrowing = Annotated[
+    Values,
+    Query(max_length=LISTED_LIMIT, description='As in `GET /api/practices`; "unknown" where it is not on record.'),
+]
 
 router = APIRouter(tags=["practices"], dependencies=[Depends(answers_as("application/json"))])
 
@@ -28,9 +35,12 @@ def search_practices(
     q: Annotated[NeedText, Query(description="What to look for, in any language.")],
     labels_in: Annotated[str, Depends(answer_language)],
     language: Annotated[Language | None, Query(description="Language of q, where you know it.")] = None,
-    country: Annotated[list[Country] | None, Query(max_length=LISTED_LIMIT)] = None,
-    theme: Annotated[list[Theme] | None, Query(max_length=LISTED_LIMIT, description="Narrower ones included.")] = None,
-    record_language: Annotated[list[Language] | None, Query(max_length=LISTED_LIMIT)] = None,
+    country: Narrowing = None,
+    theme: Narrowing = None,
+    evidence: Narrowing = None,
+    decade: Narrowing = None,
+    record_language: Annotated[Values, Query(max_length=LISTED_LIMIT, description="The facet `language`.")] = None,
+    size: Narrowing = None,
     population_min: Annotated[Population | None, Query(description="Of the practice's city.")] = None,
     population_max: Annotated[Population | None, Query(description="Of the practice's city.")] = None,
     exclude: Annotated[list[Reference] | None, Query(max_length=LISTED_LIMIT, description="Not of this city.")] = None,
@@ -38,10 +48,15 @@ def search_practices(
     cursor: Cursor = None,
 ) -> JSONResponse:
     """Practices, the closest first, each with the passage that comes closest; counts of what there is to narrow by."""
+    narrowed = {
+        "country": country,
+        "theme": theme,
+        "evidence": evidence,
+        "decade": decade,
+        "language": record_language,
+        "size": size,
+    }
     filters = {
-        "countries": country,
-        "themes": theme,
-        "languages": record_language,
         "population_min": population_min,
         "population_max": population_max,
         "exclude_cities": exclude,
@@ -49,7 +64,13 @@ def search_practices(
     given = {key: value for key, value in filters.items() if value is not None}
     with request.app.state.turns.one():
         found = request.app.state.catalogue.search_practices(
-            q, language=language, filters=given, limit=limit, cursor=cursor, labels_in=labels_in
+            q,
+            language=language,
+            filters=given,
+            narrowed={facet: values for facet, values in narrowed.items() if values},
+            limit=limit,
+            cursor=cursor,
+            labels_in=labels_in,
         )
     return in_language(found, labels_in)
 
