@@ -146,6 +146,9 @@ class Passage(Answered):
     text: str
     language: str = Field(description="BCP 47 tag of the text.")
     part: str = Field(description="Where it stands in the record: summary, problem, action, outcomes or lessons.")
+
+
+class MarkedPassage(Passage):
     sentence: Sentence | None = Field(
         default=None,
         description="Where in the text the sentence closest to the need stands; null where its words do not tell.",
@@ -155,7 +158,7 @@ class Passage(Answered):
 class CitedPractice(Answered):
     id: str
     title: str
-    passage: Passage | None
+    passage: MarkedPassage | None
     need: int = Field(description="Which need it answers, counted from 0 in the order of the request.")
     tie: str | None = Field(description="own, partner or located: how far the practice is the city's.")
     similarity: float = Field(description="How close its passage is to the need, in [0, 1], no unit.")
@@ -343,7 +346,9 @@ class FoundPractices(Answered):
 
 
 class SimilarPractice(FoundPractice):
-    shared_themes: list[Named] = Field(description="Themes of both; where there are none, those that both are narrower than.")
+    shared_themes: list[Named] = Field(
+        description="Themes of both; where there are none, those that both are narrower than."
+    )
     why: str = Field(description="A sentence in the language of the answer.")
 
 
