@@ -32,11 +32,11 @@ _WORDS: Mapping[str, Names] = {
     "practices": {"en": "What it did", "fr": "Ce qu’elle a fait"},
     "for_need": {"en": "need {}", "fr": "besoin {}"},
     "by_need": {"en": "Need {}", "fr": "Besoin {}"},
-    "for": {"en": "What speaks for it", "fr": "Ce qui plaide pour elle"},
-    "against": {"en": "What speaks against it", "fr": "Ce qui plaide contre"},
-    "also": {"en": "Also on record", "fr": "Également documenté"},
+    "for": {"en": "What speaks for it", "fr": "Ce qui parle pour elle"},
+    "against": {"en": "What speaks against it", "fr": "Ce qui parle contre elle"},
+    "also": {"en": "Also on record", "fr": "Autres faits connus"},
     "cautions": {"en": "Keep in mind", "fr": "À garder à l’esprit"},
-    "unknowns": {"en": "Not known: whom to ask", "fr": "Ce qu’on ne sait pas : à qui le demander"},
+    "unknowns": {"en": "Not known: whom to ask", "fr": "Ce qu’on ne sait pas, et à qui le demander"},
     "source": {"en": "Source", "fr": "Source"},
     "licence": {"en": "Licence of the record", "fr": "Licence de la fiche"},
     "no_licence": {"en": "none stated", "fr": "non indiquée"},
@@ -110,7 +110,7 @@ class _Page:
 
     def said(self, text: str) -> str:
         """Somebody's words on one line, with nothing in them that Markdown would read."""
-        line = " ".join(text.split())
+        line = re.sub(r"[^\S\u00a0\u202f]+", " ", text).strip()  # the spaces of « » and of numbers stay
         if not self.markdown:
             return line
         line = re.sub(r"([\\`*_\[\]<>#|~&])", r"\\\1", line)

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from kg.matching.reasons import ROLE_LIMITS
 from tests.models import prepared_models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,6 +162,27 @@ def test_the_language_of_the_answer_is_the_need_s_unless_chosen(place: Path) -> 
     assert "What a mentor city does" in run("suggest", NEED, "--lang", "en", "--limit", "1", folder=place).stdout
     assert "What a mentor city does" in run("suggest", "Wir suchen eine Anlaufstelle", folder=place).stdout
     assert "en and fr" in told(run("suggest", NEED, "--lang", "de", folder=place), 2)
+
+
+def test_suggest_tells_why_not_what_would_change_and_prints_a_text_to_forward(place: Path) -> None:
+    asked = ("suggest", NEED, "--mentee", "jelgava", "--limit", "2", "--lang", "en")
+    why = " ".join(run(*asked, "--why-not", "vienna", "--profile", "peer-learning", folder=place).stdout.split())
+    assert why.startswith("Vienna stands at rank")
+    for said in ("What would put Vienna before", "accompanies", "Ranked with the profile peer-learning, version 1."):
+        assert said in why
+    prose = run(*asked, "--prose", folder=place).stdout
+    assert prose.startswith("# Mentor cities to look at")
+    assert "creativecommons" in prose
+    assert " ".join(ROLE_LIMITS["en"].split()) in prose
+    assert "What would put" in run(*asked, "--explain", folder=place).stdout
+    assert "there are mentoring, peer-learning" in told(run(*asked, "--profile", "x", folder=place), 1)
+    assert "choose one" in told(run(*asked, "--prose", "--why-not", "vienna", folder=place), 2)
+
+
+def test_a_profile_that_is_none_is_told_before_anything_is_opened(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[profiles.x]\nbest = 2\n", encoding="utf-8")
+    answer = run("suggest", NEED, folder=place, MENTORGRAPH_PROFILES=str(tmp_path / "own.toml"))
+    assert "own.toml, profile 'x': version: give one" in told(answer, 1)
 
 
 def test_what_cannot_be_used_is_told_in_one_line(place: Path) -> None:
