@@ -35,7 +35,7 @@ def spread(
     taken: Counter[str] = Counter()
     for place, city in enumerate(ranked):
         country = countries.get(city)
-        if country is not None and taken[country] >= per_country:
+        if country and taken[country] >= per_country:
             back.append(place)
         elif len(kept) < limit:
             kept.append(place)

@@ -391,7 +391,7 @@ def _open(city: Setting) -> Names:
 
 def _stated(practice: Practice, city: Setting, profile: Profile) -> Iterable[Criterion]:
     """The conditions for transfer in the record's own words."""
-    for one in sorted(practice.conditions, key=lambda stated: stated.id):
+    for one in practice.conditions:
         aspect = one.aspect if one.aspect in ASPECTS else "other"
         group, ask, look_up = ASPECTS[aspect]
         rule = _BY_ASPECT.get(aspect)

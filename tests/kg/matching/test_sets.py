@@ -121,6 +121,19 @@ def test_nobody_covers_anything():
     assert smallest_sets({}, covers_from=FROM, weights=[1.0, 1.0]).nobody == (0, 1)
 
 
+def test_of_equal_sums_the_first_by_ids_is_taken():
+    relevance = {"d": [0.5, 0.3], "c": [0.2, 0.6], "b": [0.6, 0.2], "a": [0.3, 0.5], "e": [0.4, 0.4]}
+    found = smallest_sets(relevance, covers_from=FROM, alternatives=4)
+    assert [one.mentors for one in found.sets] == [("a",), ("b",), ("c",), ("d",), ("e",)]
+
+
+def test_who_is_better_in_another_country_leaves_nobody_out():
+    relevance = {"a": [0.9, 0.0], "b": [0.0, 0.9], "c": [0.0, 0.8], "d": [0.0, 0.5], "e": [0.4, 0.0]}
+    countries = {"a": "BE", "b": "BE", "c": "BE", "d": "LV", "e": "LV"}
+    found = smallest_sets(relevance, covers_from=FROM, countries=countries, per_country=1)
+    assert found.sets[0].mentors == ("a", "d")
+
+
 def test_a_city_with_nothing_on_a_need_never_covers_it():
     assert smallest_sets({"a": [0.9, 0.0]}, covers_from=0.0).nobody == (1,)
 

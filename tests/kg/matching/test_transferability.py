@@ -208,6 +208,14 @@ def test_regions_with_laws_of_their_own_are_told_apart():
     assert statuses(taken_up, Setting(country="LV"))["law"] == "partly"
 
 
+def test_what_a_city_has_done_counts_though_it_says_that_it_knows_little():
+    practice = Practice("p", {}, gothenburg(), themes=frozenset({"language"}))
+    modest = Setting(experience=(DeclaredExperience("language", 0.25),))
+    assert statuses(practice, modest)["experience"] == "partly"
+    assert statuses(practice, replace(modest, practised=frozenset({"language"})))["experience"] == "met"
+    assert statuses(practice, Setting(experience=(DeclaredExperience("language", 0.0),)))["experience"] == "not-met"
+
+
 def test_a_smaller_city_may_need_less_money_in_proportion():
     practice = Practice("p", {}, gothenburg(), costs=(Cost("k", "money", 590_000.0, "EUR"),))
     town = Setting(population=Known(59_000.0))
