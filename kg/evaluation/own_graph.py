@@ -236,7 +236,7 @@ class Records:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """A case with what search found for it and the facts of the cities found; the practice left out is in neither."""
 
     case: Case
@@ -303,11 +303,11 @@ def evaluate_own_graph(
                 bare.apply(revisions, len(revisions))
             tell("indexing without problems", 1, 1)
             views = (catalogue.search, bare)
-            asked = list(_ask(catalogue, made.cases, views, "asking the records", tell, stopped))
+            asked = list(ask_cases(catalogue, made.cases, views, "asking the records", tell, stopped))
             others = {
                 one.name: [
                     ask.suggested(profile, day)
-                    for ask in _ask(
+                    for ask in ask_cases(
                         catalogue, made.cases, [_otherwise(view, one) for view in views], one.name, tell, stopped
                     )
                 ]
@@ -351,14 +351,14 @@ def _otherwise(view: SearchView, ablation: Ablation) -> SearchView:
     return view.asked_otherwise(profile=ablation.profile, bridging=bool(ablation.vocabularies))
 
 
-def _ask(
+def ask_cases(
     catalogue: Catalogue,
     cases: Sequence[Case],
     views: Sequence[SearchView],
     doing: str,
-    tell: Progress,
-    stopped: Callable[[], bool],
-) -> Iterator[_Asked]:
+    tell: Progress = lambda doing, done, total: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Asked]:
     """Every case with what search finds: in the first view, or in the second, which knows no problems."""
     for done, case in enumerate(cases):
         stop_if(stopped)
@@ -370,7 +370,7 @@ def _ask(
         silent = case.without | (mentee.practice.keys() if mentee else frozenset())
         cities = {id: _less(city, case.without) for id, city in known.items()}
         hits = tuple(hit for hit in need.hits if hit.practice not in silent)
-        yield _Asked(case, replace(need, hits=hits), cities, mentee)
+        yield Asked(case, replace(need, hits=hits), cities, mentee)
     tell(doing, len(cases), len(cases))
 
 
@@ -435,12 +435,11 @@ def _beside(
 
 def _chance(cases: Sequence[Case], numbers: Mapping[str, int]) -> dict[str, float]:
     """Expected reciprocal rank, among the first ten, of one city in a random order of those that could come up."""
-    found = {}
-    for kind in dict.fromkeys(case.kind for case in cases):
-        mentee = any(case.mentee for case in cases if case.kind == kind)
-        there = max(1, len(numbers) - mentee)
-        found[kind] = round(math.fsum(1 / rank for rank in range(1, min(DEPTH, there) + 1)) / there, 4)
-    return found
+    found: dict[str, list[float]] = {}
+    for case in cases:
+        there = max(1, len(numbers.keys() - {case.mentee}))
+        found.setdefault(case.kind, []).append(sum(1 / rank for rank in range(1, min(DEPTH, there) + 1)) / there)
+    return {kind: round(math.fsum(values) / len(values), 4) for kind, values in found.items()}
 
 
 def _attention(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from kg.evaluation.own_graph import (
     WITHOUT_PROBLEM,
     Places,
     Records,
+    ask_cases,
     evaluate_own_graph,
 )
 from kg.matching.aggregation import MODELS
@@ -61,7 +63,7 @@ RECORDS: list[dict[str, Any]] = [
         "neighbourhood-publicspace",
         "Street trees",
         "Hundreds of trees give shade to hot streets and squares.",
-        "Streets and squares in Ghent overheat in summer.",
+        "Streets and squares in Ghent overheat, for trees are few.",
     ),
     practice(
         "lyon--choir",
@@ -84,12 +86,19 @@ RECORDS: list[dict[str, Any]] = [
         "Schoolyards got shade sails and trees, after a visit.",
         "Schoolyards overheat in summer.",
     ),
+    practice(
+        "porto--plan",
+        "neighbourhood-publicspace",
+        "The stops of our buses",
+        "The stops of our buses in Porto are too hot in summer and lack shade.",
+        partners=[{"id": "partner-1", "partner_city": "lyon", "stated_name": "Lyon"}],
+    ),
     practice("riga--festival", "intercultural-culture-sport", "Song festival", "Choirs of the whole country sing together."),
     {
         "kind": "need",
         "id": "porto--heat",
         "mentee": "porto",
-        "need_text": {"en": "Our streets and squares in Porto are too hot in summer.", "fr": "Nos rues sont trop chaudes."},
+        "need_text": {"en": "The stops of our buses in Porto are too hot in summer and lack shade.", "fr": "Les rues sont chaudes : il faut des arbres."},
         "themes": ["neighbourhood-publicspace"],
         "sources": SOURCES,
         "record": PUBLIC,
@@ -165,7 +174,7 @@ def cases(records: list[dict[str, Any]] = RECORDS) -> dict[tuple[str, str], list
 def test_names_of_places_are_masked_in_every_spelling_on_record():
     texts = {one.text for some in cases().values() for one in some}
     assert not [text for text in texts for name in ("Ghent", "Gand", "Lyon", "Porto", "French") if name in text]
-    assert "Streets and squares in … overheat in summer." in texts
+    assert "Streets and squares in … overheat, for trees are few." in texts
     assert "Hot streets, as in …" in texts
 
 
@@ -184,15 +193,15 @@ def test_a_practice_is_left_out_where_its_city_has_another():
     assert (one.without, one.answers, one.mentee) == (frozenset(["lyon--choir"]), {"lyon": 2, "riga": 1}, None)
     assert dict(Records(RECORDS).cases().left_out) == {
         (LEFT_OUT, "its city has no other practice to be found by"): 2,
-        (LEFT_OUT, "no problem is stated"): 1,
+        (LEFT_OUT, "no problem is stated"): 2,
         (TRANSFER, "what came of it, or where, is not on record"): 1,
-        (WITHOUT_PROBLEM, "no problem is stated"): 1,
+        (WITHOUT_PROBLEM, "no problem is stated"): 2,
     }
 
 
 def test_cities_on_the_same_narrow_theme_are_on_the_subject_others_are_not():
     (one,) = cases()[WITHOUT_PROBLEM, "ghent--trees"]
-    assert one.answers == {"ghent": 2, "oslo": 1}
+    assert one.answers == {"ghent": 2, "oslo": 1, "porto": 1}
     broad = [{**one, "themes": ["housing"]} if one["kind"] == "practice" else one for one in RECORDS]
     (other,) = cases(broad)[WITHOUT_PROBLEM, "ghent--trees"]
     assert other.answers == {"ghent": 2}
@@ -213,10 +222,9 @@ def test_a_mentor_without_practices_cannot_be_found_and_is_said_to_be_left_out()
     assert made.left_out[NEED, reason] == made.left_out[THEME, reason] == 1
 
 
-def test_a_transfer_asks_with_the_problem_it_answered(told):
+def test_a_transfer_asks_with_the_problem_it_answered():
     (one,) = cases()[TRANSFER, "ghent--trees--oslo"]
     assert (one.text, one.mentee, one.answers) == ("Schoolyards overheat in summer.", "oslo", {"ghent": 2})
-    assert told["types"][TRANSFER]["first1"] == 1.0
 
 
 def test_a_practice_taken_out_speaks_for_nobody(told):
@@ -224,6 +232,21 @@ def test_a_practice_taken_out_speaks_for_nobody(told):
     assert told["types"][WITHOUT_PROBLEM]["first1"] == 1.0
     assert told["types"][LEFT_OUT]["n"] == 2
     assert told["types"][LEFT_OUT]["first1"] == 0.0
+
+
+def test_what_the_mentee_did_itself_sends_it_to_nobody(catalogue):
+    """Porto's own plan says the need word for word, and Lyon was its partner."""
+    need = next(one for one in cases()[NEED, "porto--ghent"] if one.language == "en")
+    nobody = replace(need, mentee=None)
+    views = [catalogue.search, catalogue.search]
+    asked, anyone = ask_cases(catalogue, [need, nobody], views, "asking")
+    hits = {(hit.practice, hit.city) for hit in anyone.need.hits}
+    assert {("porto--plan", "lyon"), ("porto--plan", "porto")} <= hits
+    assert {(hit.practice, hit.city) for hit in asked.need.hits} == {
+        (practice, city) for practice, city in hits if practice != "porto--plan"
+    }
+    assert "porto" not in asked.cities
+    assert asked.mentee is not None
 
 
 def test_wordings_of_one_mentorship_count_once(told):
@@ -254,8 +277,8 @@ def test_each_part_of_search_is_taken_away_in_turn(told):
 
 
 def test_chance_is_what_a_random_order_gives(told):
-    assert told["chance"][WITHOUT_PROBLEM] == round((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 4)
-    assert told["chance"][NEED] == round((1 + 1 / 2 + 1 / 3) / 3, 4)
+    assert told["chance"][WITHOUT_PROBLEM] == round((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5, 4)
+    assert told["chance"][NEED] == round((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 4)
 
 
 def test_the_same_records_give_the_same_figures_and_are_as_before(catalogue, told):
