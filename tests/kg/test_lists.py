@@ -60,11 +60,13 @@ def listed(catalogue: Catalogue, kind: str, order: str = "id", **given: list[str
 def test_every_write_is_in_the_counts_of_all_that_rests_on_it(catalogue):
     assert counted(catalogue, "practice", "country") == {"LV": 1}
     assert counted(catalogue, "practice", "size") == {"unknown": 1}
+    assert [len(catalogue.lists.profiles([id])[id].experience) for id in ("riga", "gent")] == [1, 0]
     catalogue.save([{**DESK, "city": "gent", "evidence": "label-or-award"}])
     assert counted(catalogue, "practice", "country") == {"BE": 1}
     assert counted(catalogue, "practice", "size") == {"large": 1}
     assert counted(catalogue, "practice", "evidence") == {"label-or-award": 1}
     assert listed(catalogue, "city", theme=["reception"]) == ["gent"]
+    assert [len(catalogue.lists.profiles([id])[id].experience) for id in ("riga", "gent")] == [0, 1]
     catalogue.save([{**CITIES[1], "country": "NL"}])
     assert counted(catalogue, "practice", "country") == {"NL": 1}
     assert listed(catalogue, "practice", country=["BE"]) == []
