@@ -125,6 +125,9 @@ def test_of_equal_sums_the_first_by_ids_is_taken():
     relevance = {"d": [0.5, 0.3], "c": [0.2, 0.6], "b": [0.6, 0.2], "a": [0.3, 0.5], "e": [0.4, 0.4]}
     found = smallest_sets(relevance, covers_from=FROM, alternatives=4)
     assert [one.mentors for one in found.sets] == [("a",), ("b",), ("c",), ("d",), ("e",)]
+    alike = {"a": [0, 0.3], "b": [0.5, 0], "c": [0, 0.5], "d": [0.3, 0], "e": [0, 0.5], "f": [0.5, 0.5], "g": [0, 0.5]}
+    found = smallest_sets(alike, covers_from=FROM, alternatives=3)
+    assert [one.mentors for one in found.sets] == [("f",), ("b", "c"), ("b", "e"), ("b", "g")]
 
 
 def test_who_is_better_in_another_country_leaves_nobody_out():
