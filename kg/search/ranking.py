@@ -288,22 +288,55 @@ def similarity(signals: Mapping[str, float | None], weights: Weights) -> float:
     return round(_clip(sum(weight * value for weight, value in known) / whole), DECIMALS) if whole > 0 else 0.0
 
 
+def weighing(weights: Weights) -> Callable[[float, float, float, float | None], float]:
+    """`similarity` for many practices of one need, whose signals but the themes are known; the same numbers.
+
+    >>> weighing(Weights(1, 1, 1, 1))(0.5, 0.25, 0.0, None)
+    0.25
+    """
+    dense_weight, bm25_weight, beginnings_weight, themes_weight = (getattr(weights, name) for name in SIGNALS)
+    without_themes = dense_weight + bm25_weight + beginnings_weight
+    whole = without_themes + themes_weight
+
+    def weigh(dense: float, bm25: float, beginnings: float, themes: float | None) -> float:
+        met = dense_weight * dense + bm25_weight * bm25 + beginnings_weight * beginnings
+        if themes is None:
+            return round(_clip(met / without_themes), DECIMALS) if without_themes > 0 else 0.0
+        return round(_clip((met + themes_weight * themes) / whole), DECIMALS) if whole > 0 else 0.0
+
+    return weigh
+
+
 def shortlist(
-    found: Mapping[int, Mapping[str, float]], bounds: Mapping[str, float], weights: Weights, kept: int
+    found: Mapping[int, Mapping[str, float]],
+    bounds: Mapping[str, float],
+    profile: Profile,
+    situation: Situation,
+    kept: int,
 ) -> list[int]:
     """The candidates that may still come out first, at most `kept`, best first.
 
-    `found` has each candidate's signals in [0, 1] as far as they are known; one that is missing is at most its
-    value in `bounds`, the last one that its list still showed.
+    `found` has each candidate's cosine ("dense") and its shares of the need's "words" and "beginnings" as far as they
+    are known; one that is missing is at most its value in `bounds`, the last one that its list still showed, and 0
+    where the list was complete. Themes may meet the need wholly.
 
-    >>> shortlist({7: {"dense": 0.2}, 8: {"dense": 0.9}}, {"bm25": 0.1}, Weights(1, 1, 1, 1), kept=1)
+    >>> shortlist({7: {"dense": 0.2}, 8: {"dense": 0.9}}, {"words": 0.1}, Profile(), "read", kept=1)
     [8]
     """
-
-    def best(key: int) -> float:
-        return sum(getattr(weights, name) * found[key].get(name, bounds.get(name, 0.0)) for name in SIGNALS)
-
-    return sorted(found, key=lambda key: (-best(key), key))[:kept]
+    weights, mapped = profile.weights(situation), profile.dense
+    dense_weight, words_weight, beginnings_weight = weights.dense, weights.bm25, weights.beginnings
+    least = mapped(bounds["dense"]) if "dense" in bounds else 0.0
+    words, beginnings = bounds.get("words", 0.0), bounds.get("beginnings", 0.0)
+    ordered = []
+    for key, signals in found.items():
+        cosine = signals.get("dense")
+        met = (
+            dense_weight * (least if cosine is None else mapped(cosine))
+            + words_weight * signals.get("words", words)
+            + beginnings_weight * signals.get("beginnings", beginnings)
+        )
+        ordered.append((-(met + weights.themes), key))
+    return [key for _, key in sorted(ordered)[:kept]]
 
 
 def _clip(value: float) -> float:

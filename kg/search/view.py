@@ -617,27 +617,15 @@ class SearchView:
         ]
 
     def _shortlist(self, candidates: Candidates, situation: Situation) -> list[int]:
-        mapped = {key: self._mapped(signals) for key, signals in candidates.found.items()}
-        bounds = {"themes": 1.0, **self._mapped(candidates.bounds)}
-        return ranking.shortlist(mapped, bounds, self.profile.weights(situation), self.profile.kept)
-
-    def _mapped(self, raw: Mapping[str, float]) -> dict[str, float]:
-        return {
-            ("bm25" if name == "words" else name): self.profile.dense(value) if name == "dense" else value
-            for name, value in raw.items()
-        }
+        return ranking.shortlist(candidates.found, candidates.bounds, self.profile, situation, self.profile.kept)
 
     def _weighed(self, scored: Sequence[Scored], wanted: Mapping[str, float], situation: Situation) -> Iterator[_Hit]:
         """Each candidate with its signals and their weighted mean."""
-        weights, themes = self.profile.weights(situation), ranking.ThemeMatching(wanted, self._thesaurus.closeness)
+        weigh, mapped = ranking.weighing(self.profile.weights(situation)), self.profile.dense
+        match = ranking.ThemeMatching(wanted, self._thesaurus.closeness).match
         for one in scored:
-            signals = {
-                "dense": self.profile.dense(one.dense),
-                "bm25": one.words,
-                "beginnings": one.beginnings,
-                "themes": themes.match(one.themes),
-            }
-            yield _Hit(one, signals, ranking.similarity(signals, weights))
+            dense, themes = mapped(one.dense), match(one.themes)
+            yield _Hit(one, dense, themes, weigh(dense, one.words, one.beginnings, themes))
 
     def _read_stored(self, ranked: Sequence[Sequence[_Hit]]) -> list[list[Found]]:
         """The same practices with what is stored of each; those that another thread has just taken out are left out."""
@@ -761,8 +749,16 @@ class _Hit(NamedTuple):
     """A practice with its signals, None where unknown, and their weighted mean."""
 
     scored: Scored
-    signals: Mapping[str, float | None]
+    dense: float
+    themes: float | None
     similarity: float
+
+    @property
+    def signals(self) -> dict[str, float | None]:
+        """All of them by name."""
+        return dict(
+            zip(ranking.SIGNALS, (self.dense, self.scored.words, self.scored.beginnings, self.themes), strict=True)
+        )
 
 
 def _found(hit: _Hit, payloads: Mapping[UUID, Mapping[str, Any]]) -> Found:

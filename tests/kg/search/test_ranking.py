@@ -73,17 +73,30 @@ def test_the_sum_is_bm25_divided_by_its_upper_bound():
     assert sum(value * stored.get(word, 0.0) for word, value in wanted.items()) == pytest.approx(bm25 / bound)
 
 
-@given(st.dictionaries(st.integers(0, 10**6), st.fixed_dictionaries({"dense": unit, "bm25": unit}), max_size=30))
+EVEN = Profile(dense_floor=0.0, dense_ceiling=1.0, read=Weights(1, 1, 1, 1))
+
+
+@given(some_signals, some_weights)
+def test_weighing_many_practices_gives_the_similarity_of_each(signals, weights):
+    known = {name: signals[name] or 0.0 for name in ("dense", "bm25", "beginnings")}
+    weighed = ranking.weighing(weights)(**known, themes=signals["themes"])
+    assert weighed == ranking.similarity({**known, "themes": signals["themes"]}, weights)
+
+
+def test_weights_of_nothing_but_unknown_themes_give_no_similarity():
+    assert ranking.weighing(Profile().only("themes").weights("read"))(0.9, 0.9, 0.9, None) == 0.0
+
+
+@given(st.dictionaries(st.integers(0, 10**6), st.fixed_dictionaries({"dense": unit, "words": unit}), max_size=30))
 def test_a_shorter_shortlist_is_the_beginning_of_a_longer_one(found):
-    weights = Weights(1, 1, 1, 1)
-    longer = ranking.shortlist(found, {}, weights, kept=20)
-    assert ranking.shortlist(dict(reversed(found.items())), {}, weights, kept=5) == longer[:5]
+    longer = ranking.shortlist(found, {}, EVEN, "read", kept=20)
+    assert ranking.shortlist(dict(reversed(found.items())), {}, EVEN, "read", kept=5) == longer[:5]
 
 
 def test_a_candidate_that_a_full_list_left_out_is_not_thrown_away_too_early():
-    found = {1: {"dense": 0.5, "bm25": 0.05}, 2: {"dense": 0.4}}
-    assert ranking.shortlist(found, {"bm25": 0.2}, Weights(1, 1, 1, 1), kept=1) == [2]
-    assert ranking.shortlist(found, {"bm25": 0.0}, Weights(1, 1, 1, 1), kept=1) == [1]
+    found = {1: {"dense": 0.5, "words": 0.05}, 2: {"dense": 0.4}}
+    assert ranking.shortlist(found, {"words": 0.2}, EVEN, "read", kept=1) == [2]
+    assert ranking.shortlist(found, {"words": 0.0}, EVEN, "read", kept=1) == [1]
 
 
 def test_a_theme_counts_by_its_strength_in_the_need():
