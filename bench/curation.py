@@ -2,6 +2,7 @@
 
     python bench/curation.py                   1,000 practices, the ledger in SQLite and in PostgreSQL
     python bench/curation.py --sizes 100000    others (an hour)
+    python bench/curation.py --filled FOLDER   begin with copies of what `bench/suggest.py --keep FOLDER` has filled
 
 Each size and engine gets a catalogue of its own in a temporary folder, filled as in bench/suggest.py. The check is
 timed in kg and over HTTP, on records that are right and on ones that name a city wrong by a letter. Saves are PATCH
@@ -32,15 +33,17 @@ from typing import Any
 import httpx
 import numpy as np
 import synthetic
-from sqlalchemy import create_engine
+from sqlalchemy import MetaData, create_engine, select
 from suggest import SentenceSums, fill, shown, timed
 
 from kg.accounts import Accounts, Actor
 from kg.catalogue import Catalogue
 from kg.imports import ImportFile, ImportOptions, Imports
+from kg.ledger import Ledger
 from kg.search import view
 from kg.search.embedding import load_embedder, prepare_model
 from kg.search.switching import index_folder
+from kg.vocabulary import DEFAULT_BASE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.postgres import fresh_database
@@ -183,11 +186,37 @@ def over_http(
     return found
 
 
-def measure(practices: int, engine: str, rounds: int, rows: int, models: Path, sums: Sums) -> dict[str, Any]:
+def copied(filled: Path, folder: Path, url: str | None) -> None:
+    """A catalogue that was filled before; its ledger row by row where it shall lie elsewhere."""
+    shutil.copytree(filled, folder, ignore=shutil.ignore_patterns("lock"))
+    if url is None:
+        return
+    there, here = create_engine(f"sqlite:///{folder}/ledger.sqlite"), create_engine(url)
+    with Ledger.create(url, DEFAULT_BASE):
+        pass  # its tables
+    tables = MetaData()
+    tables.reflect(here)
+    with there.connect() as source, here.begin() as target:
+        for table in tables.sorted_tables:
+            target.execute(table.delete())
+            for rows in source.execute(select(table)).mappings().partitions(1_000):
+                target.execute(table.insert(), [dict(row) for row in rows])
+    for engine in (there, here):
+        engine.dispose()
+    for file in folder.glob("ledger.sqlite*"):
+        file.unlink()
+
+
+def measure(
+    practices: int, engine: str, rounds: int, rows: int, models: Path, sums: Sums, filled: Path | None
+) -> dict[str, Any]:
     """One line of the table."""
     with tempfile.TemporaryDirectory(prefix="bench-") as tmp, ledger_url(engine) as url:
         folder = Path(tmp) / "data"
-        with Catalogue.create(folder, models=models, ledger_url=url) as catalogue:
+        if filled is not None:
+            copied(filled / str(practices) / "data", folder, url)
+        begin = Catalogue.create if filled is None else Catalogue.open
+        with begin(folder, models=models, ledger_url=url) as catalogue:
             fill(catalogue, practices)
             catalogue.catch_up(shown)
             catalogue.search.optimise(wait=True)
@@ -225,13 +254,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="saves per line; four times as many checks")
     parser.add_argument("--rows", type=int, default=200, help="practices imported")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--filled", type=Path, help="the folder of `bench/suggest.py --keep`")
     options = parser.parse_args()
     models = Path(".cache") / "bench-models"
     models.mkdir(parents=True, exist_ok=True)
     prepare_model(models_folder=models)
     sums = Sums(load_embedder(models))
-    print("embedding the sentences once", file=sys.stderr)
-    sums.learn(["Town.", *(sentence for pool in synthetic.sentences().values() for sentence in pool)])
+    sentences = ["Town.", *(sentence for pool in synthetic.sentences().values() for sentence in pool)]
+    sums.learn(sentences, (options.filled or models) / "sentences.npy")
     Catalogue._open_search = lambda self: view.SearchView(  # type: ignore[method-assign]
         index_folder(self.folder.search, sums.identity), sums, read=self._read, discard=True
     )
@@ -239,7 +269,7 @@ def main() -> None:
     if not options.json:
         print(HEADING, flush=True)
     for size, engine in itertools.product(options.sizes, options.engines):
-        rows.append(measure(size, engine, options.rounds, options.rows, models, sums))
+        rows.append(measure(size, engine, options.rounds, options.rows, models, sums, options.filled))
         if not options.json:
             print(line(rows[-1]), flush=True)
     if options.json:
