@@ -11,18 +11,18 @@ from kg.matching.profile import Profile
 from kg.matching.reasons import ROLE_LIMITS
 from kg.matching.reciprocity import NOTHING, Wish, in_return, offer_sentence
 from kg.suggesting import city_reference
-from kg.transferring import Source, narrower_of, needs_on_record
+from kg.transferring import Source, facts_of, narrower_of, needs_on_record
 
 
 def could_teach(mentee: str, mentor: str, source: Source, profile: Profile, language: str) -> dict[str, Any]:
     """The themes in which one city has experience that the other may want, with reasons, as JSON.
 
-    Both are identifiers of published cities. Raises BadRequest where they are the same.
+    Both are identifiers of published cities. Raises BadRequest where they are the same, NotFound for one that is not
+    public.
     """
     if mentee == mentor:
         raise BadRequest(f"{quoted(mentee)} stands for both; name two cities")
-    cities = source.city_facts([mentee, mentor])
-    own, other = cities[mentee], cities[mentor]
+    own, other = facts_of(mentee, source), facts_of(mentor, source)
     themes = {theme for one in own.practices for theme in one.themes} | {one.theme for one in own.experience}
     needs = needs_on_record(f"{source.base}id/city/{mentor}", source)
     wishes = [Wish(need.text, need.themes) for need in needs]

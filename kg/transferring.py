@@ -165,7 +165,7 @@ def _profiled(setting: Setting, profile: Mentee) -> Setting:
 
 def read_setting(city: str, source: Source, said: Setting | None = None) -> Setting:
     """A city on record as a setting, with what the request says of it beside."""
-    facts, record = source.city_facts([city])[city], source.get("city", city)
+    facts, record = facts_of(city, source), source.get("city", city)
     said = said or Setting()
     iri = f"{source.base}id/city/{city}"
     seated = source.graph_rows(_SEATED.format(mg=MG, city=iri))
@@ -186,6 +186,14 @@ def read_setting(city: str, source: Source, said: Setting | None = None) -> Sett
         practised=frozenset(theme for one in facts.practices if one.status != "planned" for theme in one.themes),
         organisations=tuple(_bodies(sorted(_id(row["body"]) for row in seated), source)),
     )
+
+
+def facts_of(city: str, source: Source) -> CityFacts:
+    """What matching knows of a city. Raises NotFound for one that is not public, or that the graph does not have yet."""
+    found = source.city_facts([city]).get(city)
+    if found is None:
+        raise NotFound(f"there is no city {quoted(city)} in the public graph; if it was published just now, ask again")
+    return found
 
 
 def _population(record: Mapping[str, Any], facts: CityFacts) -> Known | None:
@@ -342,8 +350,7 @@ def transferability(id: str, request: Any, source: Source, profile: Profile, lan
         raise BadRequest(
             f"answers: this practice has no condition {quoted(answered)}; there are {', '.join(sorted(ids))}"
         )
-    cities = source.city_facts([record["city"], *([known] if known else [])])
-    mentor = cities[record["city"]]
+    mentor = facts_of(record["city"], source)
     return {
         "practice": {
             "id": id,
@@ -351,7 +358,7 @@ def transferability(id: str, request: Any, source: Source, profile: Profile, lan
             "title": in_language(practice.title, language),
             "city": city_reference(mentor, source.base, language),
         },
-        "city": city_reference(cities[known], source.base, language) if known else None,
+        "city": city_reference(facts_of(known, source), source.base, language) if known else None,
         "name": in_language(city.name or UNNAMED, language),
         "summary": _summary(practice, city, found, language),
         "criteria": [_criterion(one, language) for one in found.criteria],

@@ -70,7 +70,7 @@ def in_return(
     >>> [(o.theme, o.basis) for o in in_return(levadia, madrid, {}, [wish], Profile(), date(2026, 1, 1))]
     [('language', 'need'), ('desk', 'unknown')]
     """
-    themes = {theme for one in mentee.practices if one.status != "planned" for theme in one.themes}
+    themes = {theme for one in mentee.practices for theme in one.themes}
     themes |= {stated.theme for stated in mentee.experience}
     offers = []
     for theme in sorted(themes):
