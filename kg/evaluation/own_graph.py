@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ KINDS: Mapping[str, str] = {
 """What is asked of the records, and what counts as found."""
 
 MOST_PRACTICES = 2_000
-"""Of more practices those with the smallest hashes are asked for."""
+"""Of more practices those with the smallest hashes are asked for, and no second index is made of so many."""
 
 VOTERS_OF_A_NEED = 50
 """Practices that vote for a need: DOMAIN 2.3 advises the best 20 to 50."""
@@ -149,21 +150,21 @@ class Records:
         for id, practice in self.of["practice"].items():
             self.runs.setdefault(practice["city"], set()).add(id)
 
-    def cases(self) -> Cases:
-        """Everything that can be asked, in the order of kinds and identifiers."""
+    def cases(self, most: int = MOST_PRACTICES) -> Cases:
+        """Everything that can be asked, in the order of kinds and identifiers; of practices at most `most`."""
         left_out: Counter[tuple[str, str]] = Counter()
         found = [
             case
-            for make in (self._practices, self._mentorships, self._transfers)
+            for make in (partial(self._practices, most), self._mentorships, self._transfers)
             for case in make(lambda kind, reason: left_out.update([(kind, reason)]))
         ]
         order = list(KINDS)
         found.sort(key=lambda case: (order.index(case.kind), case.id, case.language, case.text))
         return Cases(tuple(found), dict(sorted(left_out.items())))
 
-    def _practices(self, passed_over: Callable[[str, str], None]) -> Iterator[Case]:
+    def _practices(self, most: int, passed_over: Callable[[str, str], None]) -> Iterator[Case]:
         practices = self.of["practice"]
-        chosen = sorted(practices, key=lambda id: hashlib.sha256(id.encode()).digest())[:MOST_PRACTICES]
+        chosen = sorted(practices, key=lambda id: hashlib.sha256(id.encode()).digest())[:most]
         for id in chosen:
             text = self._problem(practices[id])
             if text is None:
@@ -171,7 +172,10 @@ class Records:
                 passed_over(WITHOUT_PROBLEM, "no problem is stated")
                 continue
             city = practices[id]["city"]
-            yield Case(WITHOUT_PROBLEM, id, *text, self._graded(id, city, frozenset()))
+            if len(practices) <= most:
+                yield Case(WITHOUT_PROBLEM, id, *text, self._graded(id, city, frozenset()))
+            else:
+                passed_over(WITHOUT_PROBLEM, "there are too many practices for a second index")
             if len(self.runs[city]) > 1:
                 yield Case(LEFT_OUT, id, *text, self._graded(id, city, frozenset([id])), without=frozenset([id]))
             else:
@@ -262,7 +266,8 @@ class Asked:
             and hit.city in self.cities
             and hit.practice in (of := self.cities[hit.city].practice)
         ]
-        return list(vote(votes, model, records=records)) if votes else []
+        known = {**{one.city: 1 for one in votes}, **records}  # a partner may have no record of its own
+        return list(vote(votes, model, records=known)) if votes else []
 
 
 def evaluate_own_graph(

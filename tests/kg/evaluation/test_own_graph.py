@@ -58,6 +58,7 @@ RECORDS: list[dict[str, Any]] = [
     city("oslo", "Oslo", "NO"),
     city("porto", "Porto", "PT"),
     city("riga", "Riga", "LV"),
+    city("turku", "Turku", "FI"),
     practice(
         "ghent--trees",
         "neighbourhood-publicspace",
@@ -93,7 +94,13 @@ RECORDS: list[dict[str, Any]] = [
         "The stops of our buses in Porto are too hot in summer and lack shade.",
         partners=[{"id": "partner-1", "partner_city": "lyon", "stated_name": "Lyon"}],
     ),
-    practice("riga--festival", "intercultural-culture-sport", "Song festival", "Choirs of the whole country sing together."),
+    practice(
+        "riga--festival",
+        "intercultural-culture-sport",
+        "Song festival",
+        "Choirs of the whole country sing together.",
+        partners=[{"id": "partner-1", "partner_city": "turku", "stated_name": "Turku"}],
+    ),
     {
         "kind": "need",
         "id": "porto--heat",
@@ -197,6 +204,14 @@ def test_a_practice_is_left_out_where_its_city_has_another():
         (TRANSFER, "what came of it, or where, is not on record"): 1,
         (WITHOUT_PROBLEM, "no problem is stated"): 2,
     }
+
+
+def test_of_many_practices_some_are_asked_for_and_no_second_index_is_made():
+    few = Records([*THEMES, *RECORDS]).cases(most=5)
+    assert not [case for case in few.cases if case.kind == WITHOUT_PROBLEM]
+    asked = [case.id for case in few.cases if case.kind == LEFT_OUT]
+    for kind, number in ((LEFT_OUT, len(asked)), (WITHOUT_PROBLEM, 0)):
+        assert number + sum(n for (of, _), n in few.left_out.items() if of == kind) == 5
 
 
 def test_cities_on_the_same_narrow_theme_are_on_the_subject_others_are_not():
