@@ -81,7 +81,11 @@ def print_exposure(answer: Mapping[str, Any], language: str) -> None:
     columns: Sequence[str] = ("exposure", "share", "suggested", "records", "per_record")
     print_table(
         [words["city"], *(words[key] for key in columns)],
-        [[one["city"]["label"], *(one[key] for key in columns)] for one in answer["cities"][:SHOWN]],
+        [
+            [one["city"]["label"], *(one[key] for key in columns)]
+            for one in answer["cities"][:SHOWN]
+            if one["suggested"]
+        ],
     )
     columns = ("cities", "never", "exposure", "per_record")
     print_table(

@@ -110,6 +110,7 @@ def test_needs_come_from_a_file_one_a_line(
     printed = capsys.readouterr().out
     assert "Besoins posés : 2." in printed
     assert "Jamais parmi les premières" in printed
+    assert "│ 0.000 │ 0.000 │" not in printed.partition("≥")[0], "who never came up is named below the tables"
 
 
 @pytest.mark.parametrize(("text", "said"), [("\n", "needs"), ("x\n" * (MOST_NEEDS + 1), "needs.txt: needs")])
