@@ -112,7 +112,7 @@ def read_city(data: Any, source: Source) -> tuple[str | None, Setting]:
         budget=_figure(data.get("budget"), "budget"),
         currency=currency,
         years=_figure(data.get("years"), "years"),
-        needs=(NeedOnRecord({}, themes, groups),) if themes or groups else (),
+        needs=(NeedOnRecord({}, _with_narrower(themes, source), groups),) if themes or groups else (),
         answers=_answers(data.get("answers")),
     )
     return city, _profiled(setting, profile) if profile else setting
@@ -129,7 +129,7 @@ def _listed(value: Any, where: str) -> list[str]:
 def _figure(value: Any, where: str) -> Known | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:  # NaN is neither
         raise BadRequest(f"{where}: give a number from 0 to {LARGEST:.0f}, not {quoted(value)}")
     return Known(float(value))
 
@@ -341,9 +341,8 @@ def transferability(id: str, request: Any, source: Source, profile: Profile, lan
     known, said = read_city(request, source)
     practice, record = read_practice(id, source)
     city = read_setting(known, source, said) if known else said
-    if not known and city.needs:
-        themes = frozenset(theme for need in city.needs for theme in _with_narrower(need.themes, source))
-        city = replace(city, needs=(replace(city.needs[0], themes=themes),))
+    if not city.ids.isdisjoint(practice.setting.ids):
+        raise BadRequest(f"mentee: {quoted(id)} is a practice of {quoted(known)} itself; name another city")
     found = assess(practice, city, profile)
     ids = [one.id for one in found.criteria]
     for answered in sorted(city.answers.keys() - set(ids)):

@@ -86,6 +86,10 @@ def test_conditions_of_a_practice_have_a_status_a_basis_and_a_question(client: h
     assert (own["status"], own["judged_by"], own["finding"]) == ("met", "city", "Jelgava le dit elle-même.")
     assert answered["summary"]["met"] == counts["met"] + 1
 
+    wide = {"mentee": {"profile": {"country": "SE", "languages": ["sv"]}}, "themes": ["language"]}
+    needed = next(one for one in told(client.post(address, json=wide))["criteria"] if one["id"] == "need")
+    assert needed["status"] == "met"  # a need on languages takes in the narrower theme of the practice
+
 
 @pytest.mark.parametrize("name", transferability.EXAMPLES)
 def test_the_examples_of_the_documentation_work(client: httpx.Client, name: str) -> None:
@@ -101,6 +105,7 @@ def test_the_examples_of_the_documentation_work(client: httpx.Client, name: str)
         ({"mentee": {"city": "jelgava"}, "target_groups": ["martians"]}, "martians"),
         ({"mentee": {"city": "jelgava"}, "budget": -1}, "budget"),
         ({"staff": 1}, "mentee"),
+        ({"mentee": {"city": "gothenburg"}}, "of 'gothenburg' itself"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place(client: httpx.Client, wanted: dict, said: str) -> None:
