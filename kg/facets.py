@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,20 +100,13 @@ class Table:
         self._free: list[int] = []
         self._ids: list[str] = []
         self._order = np.zeros(0, np.int64)
-        self._orders: dict[object, npt.NDArray[np.int64]] = {}
+        self._orders: dict[object, tuple[Numbers, npt.NDArray[np.int64]]] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._row(id) is not None
-
-    @property
-    def bytes(self) -> int:
-        """What the bits, numbers and orders take in memory; the identifiers come on top."""
-        bits = sum(one.nbytes for values in self._bits.values() for one in values.values())
-        rest = [*self._numbers.values(), *self._orders.values(), self._order]
-        return bits + self._there.nbytes + sum(one.nbytes for one in rest)
 
     # Changes
 
@@ -249,10 +242,6 @@ class Table:
         counted = {value: _count(bits & among) for value, bits in self._bits[facet].items()}
         return {value: counted[value] for value in sorted(counted) if counted[value]}
 
-    def has(self, facet: str, value: str) -> bool:
-        """Whether any record has the value."""
-        return value in self._bits[facet] and bool(self._bits[facet][value].any())
-
     def every(self, selection: Selection) -> list[str]:
         """Identifiers of the selected records, sorted."""
         flags = self._flags(selection.bits)[self._order]
@@ -269,28 +258,30 @@ class Table:
     def ranked(
         self,
         selection: Selection,
-        key: Numbers,
+        keys: Callable[[], Numbers],
         *,
         limit: int,
         after: tuple[float, str] | None = None,
         name: object = None,
     ) -> list[tuple[float, str]]:
-        """The first `limit` selected records by `key`, highest first, equal ones by identifier; each with its key.
+        """The first `limit` selected records by key, highest first, equal ones by identifier; each with its key.
 
-        `key` has one number for each row, as `numbers` gives them. `after` is where the page before ended. The order
-        asked for last with a `name` is remembered until the table changes.
+        `keys` gives one number for each row, as `numbers` has them. `after` is where the page before ended. Keys and order
+        that were asked for last with a `name` are remembered until the table changes.
         """
-        order = self._orders.get(name) if name is not None else None
-        if order is None:
-            order = self._order[np.argsort(-key[self._order], kind="stable")]
+        known = self._orders.get(name) if name is not None else None
+        if known is None:
+            key = keys()
+            known = key, self._order[np.argsort(-key[self._order], kind="stable")]
             if name is not None:
-                self._orders = {name: order}
+                self._orders = {name: known}
+        key, order = known
         rows = order[self._flags(selection.bits)[order]]
         start = 0
         if after is not None:
-            keys, (last, id) = -key[rows], after
-            start = int(np.searchsorted(keys, -last, "left"))
-            end = int(np.searchsorted(keys, -last, "right"))
+            falling, (last, id) = -key[rows], after
+            start = int(np.searchsorted(falling, -last, "left"))
+            end = int(np.searchsorted(falling, -last, "right"))
             start += bisect_left([str(self._named[row]) for row in rows[start:end].tolist()], id + "\0")
         return [(float(key[row]), str(self._named[row])) for row in rows[start : start + limit].tolist()]
 

@@ -453,14 +453,16 @@ class ListView:
         similarity: Mapping[str, tuple[float | None, float]] = {}
         if asked.order == "evidence":
             name: object = ("evidence", today)
-            found = table.ranked(chosen, self._evidence(table, today), limit=asked.limit + 1, after=after, name=name)
+            found = table.ranked(
+                chosen, lambda: self._evidence(table, today), limit=asked.limit + 1, after=after, name=name
+            )
         else:
             similar, coverage = self._context(table, near)
             # Where nothing can be compared, a city comes after those where something can: it is not called unlike.
             key = np.where(
                 np.isnan(similar), -1.0, np.rint(np.nan_to_num(similar) * 1e6) * 1e4 + np.rint(coverage * 1e3)
             )
-            found = table.ranked(chosen, key, limit=asked.limit + 1, after=after)
+            found = table.ranked(chosen, lambda: key, limit=asked.limit + 1, after=after)
             places = {id: table.place(id) for _, id in found}
             similarity = {
                 id: (None if np.isnan(similar[row]) else round(float(similar[row]), 6), round(float(coverage[row]), 6))
