@@ -88,6 +88,21 @@ def test_a_change_that_broke_off_is_repeated_without_harm(tmp_path, index, front
         assert again.look() == 3
 
 
+def test_a_change_that_broke_off_twice_is_still_ours(index, front, monkeypatch):
+    """Once after the note was written, once before anything was: the note is neither the last one's nor the register's."""
+    with monkeypatch.context() as broken:
+        broken.setattr(index._register, "take_over", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            index.change(practices=[document("c")], marker=3)
+    front.busy = 100
+    with pytest.raises(ServerAway):
+        index.change(practices=[document("c")], marker=3)
+    front.busy = 0
+    assert index.look() == 2
+    index.change(practices=[document("c")], marker=3)
+    assert (index.look(), index.count, index.passages) == (3, 3, 3)
+
+
 def test_an_away_server_is_told_as_such_and_nothing_of_it_is_shown(tmp_path):
     with serving() as front:
         url = front.url
