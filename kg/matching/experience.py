@@ -217,12 +217,14 @@ def _documented(
     `similarities` are of other practices than the themes'. The extent is None where the profile compares no peers.
     """
     about = {id: similarity for id, similarity in similarities.items() if similarity > 0}
-    for theme in need.covered & city.practices_on.keys():
-        about |= dict.fromkeys((practice.id for practice in city.practices_on[theme]), 1.0)
+    on_theme = city.practices_on
+    for theme in need.covered & on_theme.keys():
+        for practice in on_theme[theme]:
+            about[practice.id] = 1.0
     whole = _whole_inputs(city, profile, as_of)
     counted = [(id, share, one) for id, share in about.items() if (one := whole[id]) is not None]
     # The products in the order of Input.weight, so that they are the same numbers.
-    weights = sorted((-(share * one.tie * one.evidence * one.freshness), id) for id, share, one in counted)
+    weights = sorted([(-(share * one.tie * one.evidence * one.freshness), id) for id, share, one in counted])
     best = [id for _, id in weights[: profile.best]]
     inputs = {id: one if share == 1.0 else replace(one, about=share) for id, share, one in counted if id in best}
     extent = None

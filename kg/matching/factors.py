@@ -114,9 +114,12 @@ def relevance(case: Case) -> Factor:
     unmet = any(not answer.practices for answer in case.answers)
     lowest = min((band.relevance for band in case.profile.bands), default=0.0)
     stance = "against" if value < lowest else "neutral" if unmet else "for"
+    return Factor("relevance", value, stance, partial(_relevance_sentence, case, stance == "against"))
+
+
+def _relevance_sentence(case: Case, weak: bool) -> Names:
     titles = [answer.practices[0].title if answer.practices else None for answer in case.answers]
-    found = list(zip(titles, case.found, strict=True))
-    return Factor("relevance", value, stance, partial(reasons.relevance, found, stance == "against"))
+    return reasons.relevance(list(zip(titles, case.found, strict=True)), weak)
 
 
 # Experience, and how far it exceeds the mentee's
@@ -138,16 +141,19 @@ def experience(case: Case) -> Factor:
     if not known:
         return _unknown("experience", partial(reasons.experience_unknown, case.city))
     value = case.mean([level.value if level else 0.0 for level in case.levels])
+    stance = "for" if value >= 0.4 else "against" if value < 0.1 else "neutral"
+    return Factor("experience", value, stance, partial(_experience_sentence, value, known, case.profile))
+
+
+def _experience_sentence(value: float, known: Sequence[Level], profile: Profile) -> Names:
     inputs = {i.practice: i for level in known for i in level.inputs}
-    sentence = partial(
-        reasons.experience,
+    return reasons.experience(
         value,
         len(inputs),
-        _best_evidence((i.evidence_type for i in inputs.values()), case.profile),
+        _best_evidence((i.evidence_type for i in inputs.values()), profile),
         _newest(inputs.values()),
         any(level.stated for level in known),
     )
-    return Factor("experience", value, "for" if value >= 0.4 else "against" if value < 0.1 else "neutral", sentence)
 
 
 def _best_evidence(types: Iterable[str | None], profile: Profile) -> str | None:

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 from hypothesis import strategies as st
-from matching_cases import AS_OF, practices, promise
+from matching_cases import AS_OF, practices, promise, similarities
 
 from kg.matching.experience import mentee_level, mentor_level, newest_sure_year, noisy_or, usual_values, weigh_practice
 from kg.matching.facts import CityFacts, DeclaredExperience, Mentee, NeedHits, PracticeFacts
@@ -120,3 +120,17 @@ def test_one_more_record_of_any_kind_never_lowers_the_level(listed, more):
     before = mentor_level(city(*listed), HEAT, {}, PROFILE, AS_OF)
     after = mentor_level(city(*listed, more), HEAT, {}, PROFILE, AS_OF)
     assert before is None or after.value >= before.value
+
+
+@promise(st.lists(practices("p"), max_size=6), st.lists(similarities, min_size=6, max_size=6), st.integers(2015, 2030))
+def test_a_level_counts_the_best_of_all_practices_weighed_one_by_one(drawn, close, year):
+    """Inputs are remembered beside the city for the year last asked about; nobody sees that."""
+    listed = [replace(one, id=f"p{place}") for place, one in enumerate(drawn)]
+    mentor, similarity = city(*listed), {one.id: share for one, share in zip(listed, close, strict=False)}
+    for as_of in (AS_OF, date(year, 1, 1), AS_OF):
+        shares = {one.id: 1.0 if one.themes & HEAT.covered else similarity[one.id] for one in listed}
+        counted = [one for one in listed if one.status != "planned" and shares[one.id] > 0]
+        plain = [weigh_practice(one, shares[one.id], PROFILE, as_of) for one in counted]
+        best = tuple(sorted(plain, key=lambda one: (-one.weight, one.practice))[: PROFILE.best])
+        level = mentor_level(mentor, HEAT, similarity, PROFILE, as_of)
+        assert (level.inputs if level else ()) == best
