@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from typing import Any, Protocol
@@ -214,10 +214,12 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
     shown, back, _ = ground.listed()
     own = frozenset({ground.asked.mentee} if ground.asked.mentee else ())
     needs = source.hits_among(ground, facts.practice, Filters(exclude_cities=own))
-    weighed = weigh_city(facts, needs, mentee=ground.mentee, profile=ground.profile, as_of=ground.as_of)
+    weighed = alone = _weigh(ground, facts, needs)
+    filters = replace(ground.asked.filters, exclude_cities=ground.asked.filters.exclude_cities | own)
+    if filters != Filters(exclude_cities=own):
+        alone = _weigh(ground, facts, source.hits_among(ground, facts.practice, filters))
     refused = _refused(ground, facts, source)
     nearest = _nearest(needs, facts)
-    place = _place(ground, weighed)
     found: tuple[Difference, ...] = ()
     last = shown[-1] if shown else None
     listed = {one.case.city.id: rank for rank, one in enumerate(shown, start=1)}
@@ -226,8 +228,8 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
         verdict, weighed = _Verdict("mentee", is_mentee(facts)), None
     elif not facts.practices:
         verdict = _Verdict("no-practice", has_no_practice(facts))
-    elif refused:
-        verdict = _Verdict("excluded", is_excluded(facts, place), None)
+    elif refused or (weighed is not None and alone is None):
+        verdict = _Verdict("excluded", is_excluded(facts, _place(ground, weighed)))
     elif weighed is None:
         verdict = _Verdict(
             "not-close", nothing_close(facts, nearest[0] if nearest else None, ground.profile.lowest_similarity)
@@ -237,10 +239,15 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
     elif city in set_back:
         verdict = _Verdict("set-back", is_set_back(facts, set_back[city]), set_back[city])
     else:
+        # Beside others as they are weighed: with the practices that the filters let in.
+        weighed = alone or weighed
         found = differences(weighed, last) if last else ()
+        place = _place(ground, weighed)
         rank = place if place is not None and place <= ground.profile.candidates else None
         text = ranks_lower(weighed, last, rank, found) if last else is_suggested(facts, 1)
         verdict = _Verdict("ranked-lower", text, rank)
+    if verdict.code in ("suggested", "set-back"):
+        weighed = alone or weighed
     is_lower = verdict.code == "ranked-lower" and weighed is not None and last is not None
     return {
         "city": city_reference(facts, ground.base, language),
@@ -267,13 +274,17 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
             else None
         ),
         "suggestion": (
-            _suggestion(ground, weighed, verdict.rank or place or 1, language, ground.clues(source))
+            _suggestion(ground, weighed, verdict.rank or _place(ground, weighed) or 1, language, ground.clues(source))
             if weighed
             else None
         ),
         "needs": source.read_needs(ground, language),
         **ground.closing(language),
     }
+
+
+def _weigh(ground: Ground, city: CityFacts, needs: Sequence[NeedHits]) -> Weighed | None:
+    return weigh_city(city, needs, mentee=ground.mentee, profile=ground.profile, as_of=ground.as_of)
 
 
 def _place(ground: Ground, weighed: Weighed | None) -> int | None:

@@ -127,6 +127,16 @@ def test_a_filter_that_keeps_a_city_out_is_named(client: httpx.Client) -> None:
     assert "Without them its practices would put it at rank 1" in theme["text"]
 
 
+def test_under_a_filter_a_city_is_weighed_by_the_practices_that_it_lets_in(client: httpx.Client) -> None:
+    filters = {"themes": ["language"]}
+    listed = told(client, filters=filters, limit=10)["suggestions"]
+    assert len(listed) > 2
+    second, third = (why_not(client, one["city"]["id"], filters=filters, limit=2) for one in listed[1:3])
+    assert second["suggestion"] == listed[1]
+    assert (third["verdict"], third["rank"]) == ("ranked-lower", 3)
+    assert third["suggestion"] == listed[2]
+
+
 def test_why_not_refuses_what_is_no_city_on_record(client: httpx.Client) -> None:
     for city, said in (("atlantis", "there is no city 'atlantis'"), ("mechelem", "did you mean mechelen")):
         answer = client.post("/api/suggestions/why-not", json=ASKED | {"city": city})
