@@ -190,6 +190,10 @@ def test_the_sentence_with_most_of_the_need_is_marked_whatever_its_place():
     assert passage[slice(*deciding_sentence(passage, "en", french))] == "Volunteers meet newcomers each week."
 
 
+def test_of_equally_close_sentences_the_first_is_marked():
+    assert deciding_sentence("Trees. Shade for all. Trees.", "en", {"tree": 1.0}) == (0, 6)
+
+
 def test_a_filter_is_told_with_what_is_unknown():
     city = CityFacts("gent", {"en": "Ghent", "fr": "Gand"})
     assert "is not on record" in filter_sentence("countries", city, ["Latvia"])["en"]
