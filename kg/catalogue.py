@@ -48,7 +48,7 @@ from kg.suggesting import (
     read_filters,
     read_request,
 )
-from kg.validation import Referenced, Validation, nearest, refusing
+from kg.validation import Referenced, Validation, below_itself, broader_field, nearest, refusing
 from kg.views import Follower, agreement
 from kg.vocabulary import DEFAULT_BASE, MG, parse_thing_iri
 from ontology import path as shipped
@@ -575,6 +575,7 @@ class Catalogue:
                     problems = self._validation.problems(
                         one.graph, declaration().kind(one.key[0]), one.key[1], self.base, known, language=language
                     )
+                    problems += self._below_itself(one, wanted, transaction, language)
                     refused = refusing(problems, publish=publish)
                     if refused:
                         report.refused.append((one.place, InvalidRecord(*one.key, refused)))
@@ -638,6 +639,27 @@ class Catalogue:
         if head is not None:
             return Referenced(head.state)
         return Referenced(None, self._near(*key))
+
+    def _below_itself(
+        self, one: _Wanted, wanted: Sequence[_Wanted], transaction: Transaction, language: str
+    ) -> list[Problem]:
+        """A theme must not lie below itself, neither by what is coming nor by what is on record."""
+        kind = declaration().kind(one.key[0])
+        field = broader_field(kind)
+        if field is None:
+            return []
+        coming = {other.key[1]: other for other in wanted if other.key[0] == kind.name}
+
+        def above(id: str) -> str | None:
+            found: object = None
+            if id in coming:
+                found = next(coming[id].graph.objects(None, field.path), None)
+            elif (head := transaction.head(kind.name, id)) is not None:
+                revision = transaction.revision(head.number)
+                found = self._read(revision).get(field.key) if revision.payload else None
+            return str(found).rpartition("/")[2] if found else None
+
+        return below_itself(one.key[1], field, above, language)
 
     def _append(
         self,
