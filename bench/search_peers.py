@@ -59,7 +59,9 @@ class LanceDB:
     """LanceDB with an index of HNSW graphs over eight-bit vectors, a full-text index and a bitmap of countries."""
 
     def __init__(self, folder: Path, place: Path) -> None:
-        os.environ["LANCEDB_LOG"] = os.environ["LANCE_LOG"] = "error"  # it warns at every search of columns that it will name otherwise
+        os.environ["LANCEDB_LOG"] = os.environ["LANCE_LOG"] = (
+            "error"  # it warns at every search of columns that it will name otherwise
+        )
         import lancedb
         import pyarrow as pa
         from lancedb.index import FTS, Bitmap, IvfHnswSq

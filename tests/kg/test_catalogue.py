@@ -395,7 +395,9 @@ def test_themes_loaded_from_files_never_lie_below_themselves(tmp_path):
     with Catalogue.create(tmp_path / "data") as catalogue:
         scheme = catalogue.get("theme", "health")["scheme"]
         theme = {"kind": "theme", "scheme": scheme}
-        one, two = ({**theme, "id": id, "label": {"en": id}, "broader": above} for id, above in (("a", "b"), ("b", "a")))
+        one, two = (
+            {**theme, "id": id, "label": {"en": id}, "broader": above} for id, above in (("a", "b"), ("b", "a"))
+        )
         report = catalogue.save([one, two])
         assert not report.written
         assert "a → b → a" in str(report.refused[0][1])

@@ -9,7 +9,7 @@ from matching_cases import AS_OF, promise, requests
 
 from kg.matching.changing import neighbours, swap_weights, what_would_change
 from kg.matching.explaining import differences, filter_sentence, ranks_lower, told_by_need
-from kg.matching.facts import Availability, CityFacts, DeclaredExperience, Hit, Mentee, NeedHits, PracticeFacts
+from kg.matching.facts import Availability, CityFacts, Hit, Mentee, NeedHits, PracticeFacts
 from kg.matching.marking import clues, deciding_sentence
 from kg.matching.profile import Profile
 from kg.matching.profiles import BUILT_IN
