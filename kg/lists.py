@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -304,6 +304,11 @@ class ListView:
         return {(kind, id) for city in cities for kind, id in self._db.execute(query, (city,))}
 
     # --------------------------------------------------------------------------------------- the bit sets
+
+    def prepare(self) -> None:
+        """Make what the first list would have to wait for; nothing where the view was closed meanwhile."""
+        with self._lock, suppress(sqlite3.ProgrammingError):
+            self._ready()
 
     def _ready(self) -> dict[str, Table]:
         """The tables, made when they are not there; offers are read anew on a new day."""

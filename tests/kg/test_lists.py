@@ -166,6 +166,18 @@ def test_a_view_kept_up_opened_again_or_made_anew_says_the_same(catalogue):
     fresh.close(), again.close()
 
 
+def test_what_the_first_list_would_wait_for_is_made_without_it(catalogue):
+    view = ListView(catalogue.folder.lists, catalogue.base, read=catalogue._read)
+    assert view._tables is None
+    view.prepare()
+    assert view._tables is not None
+    view.close()
+    closed = ListView(catalogue.folder.lists, catalogue.base, read=catalogue._read)
+    closed.close()
+    closed.prepare()
+    assert closed._tables is None
+
+
 def test_a_damaged_file_is_made_anew(catalogue, tmp_path):
     path = tmp_path / "lists.sqlite"
     path.write_bytes(b"no database, " * 1_000)
