@@ -218,6 +218,7 @@ def measure(
         begin = Catalogue.create if filled is None else Catalogue.open
         with begin(folder, models=models, ledger_url=url) as catalogue:
             fill(catalogue, practices)
+            _ = catalogue.lists
             catalogue.catch_up(shown)
             catalogue.search.optimise(wait=True)
             towns = max(50, practices // 20)
