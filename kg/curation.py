@@ -105,7 +105,7 @@ class Curation:
     @cached_property
     def discussion(self) -> Discussion:
         """Comments, requests to review, and what waits for whom."""
-        return Discussion(self._ledger, self.rights)
+        return Discussion(self._ledger, self.rights, self._catalogue._read)
 
     @cached_property
     def history(self) -> History:

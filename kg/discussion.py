@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +13,16 @@ from kg.accounts import Actor
 from kg.changes import role_of
 from kg.errors import BadRequest, NotAllowed, NotFound, quoted
 from kg.fields import declaration
-from kg.ledger import Beside, Head, Key, Ledger
-from kg.records import check_id
+from kg.ledger import Beside, Head, Key, Ledger, Revision
+from kg.places import missing_place
+from kg.records import Record, check_id
 from kg.rights import OPEN, Rights, keeps, name_of, require_scope
 
 COMMENT_LIMIT = 5_000
 """Characters of a comment."""
+
+FIELD_LIMIT = 200
+"""Characters of the place that a comment is on."""
 
 _tables = MetaData()
 _comments = Table(
@@ -50,7 +54,10 @@ _assignments = Table(
 
 @dataclass(frozen=True)
 class Comment:
-    """What somebody said about a record or about one of its fields (`field`, dotted), at one revision of it."""
+    """What somebody said about a record or about one of its fields (`field`, dotted), at one revision of it.
+
+    `field_gone`: the place was there when it was spoken of, and the newest revision has it no more.
+    """
 
     number: int
     kind: str
@@ -62,6 +69,7 @@ class Comment:
     text: str
     resolved_by: str | None
     resolved: datetime | None
+    field_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,14 +107,15 @@ class Discussion:
     (1, 'curator/anna', [('gent', ('ilze',))])
     """
 
-    def __init__(self, ledger: Ledger, rights: Rights) -> None:
-        self._ledger, self._rights = ledger, rights
+    def __init__(self, ledger: Ledger, rights: Rights, read: Callable[[Revision], Record]) -> None:
+        self._ledger, self._rights, self._read = ledger, rights, read
         self._tables: Beside | None = None
 
     def comment(self, kind: str, id: str, text: str, actor: Actor, *, field: str | None = None) -> Comment:
-        """Say something about a record, or about one field of it (dotted: "outcomes.claim-2.value").
+        """Say something about a record, or about one field or part of it (dotted: "outcomes.claim-2.value").
 
-        Raises BadRequest for an empty or overlong text or a field the kind does not have, NotFound, NotAllowed.
+        Raises BadRequest for an empty or overlong text and for a field or part that the newest revision does not have
+        (`kg.places`), NotFound, NotAllowed.
         """
         self._rights.require_account(actor)
         require_scope(actor, "write")
@@ -118,10 +127,11 @@ class Discussion:
         _refuse_unstorable("text", text)
         if field is not None:
             _refuse_unstorable("field", field)
-            first = field.partition(".")[0].partition("@")[0]
-            keys = declaration().kind(head.kind).by_key
-            if first not in keys or len(field) > 200:
-                raise BadRequest(f"field: a {head.kind} has no field {quoted(field)}; there are: {', '.join(keys)}")
+            if len(field) > FIELD_LIMIT:
+                raise BadRequest(f"field: has {len(field)} characters, {FIELD_LIMIT} at most")
+            missing = missing_place(self._newest(head), field)
+            if missing is not None:
+                raise BadRequest(f"field: {missing}")
         row = {
             "kind": head.kind,
             "id": head.id,
@@ -143,7 +153,16 @@ class Discussion:
             wanted = wanted.where(_comments.c.resolved.is_not(None) if resolved else _comments.c.resolved.is_(None))
         with self._beside.reading() as connection:
             rows = connection.execute(wanted.order_by(_comments.c.number)).mappings().all()
-        return [_comment_of(row) for row in rows]
+        found = [_comment_of(row) for row in rows]
+        places = {one.field for one in found if one.field is not None}
+        record = self._newest(head) if places else {}
+        gone = {place for place in places if missing_place(record, place) is not None}
+        return [replace(one, field_gone=one.field in gone) for one in found]
+
+    def _newest(self, head: Head) -> Record:
+        """The record as its newest revision has it; without a single field where the content was erased by law."""
+        revision = self._ledger.revision(head.number)
+        return self._read(revision) if revision.payload is not None else {"kind": head.kind, "id": head.id}
 
     def resolve(self, kind: str, id: str, number: int, actor: Actor) -> Comment:
         """Mark a comment as dealt with; its author and the record's keepers may. Doing it twice changes nothing."""
@@ -160,7 +179,7 @@ class Discussion:
                 .values(resolved_by=actor.author, resolved=_now())
             )
             row = connection.execute(select(_comments).where(_comments.c.number == number)).mappings().one()
-        return _comment_of(row)
+        return replace(_comment_of(row), field_gone=comment.field_gone)
 
     def _for_comments(self, kind: str, id: str, actor: Actor) -> Head:
         head = self._rights.visible_head(kind, id, actor)

@@ -107,6 +107,7 @@ class CommentSaid(Answered):
 
     number: int
     field: str | None
+    field_gone: bool = Field(description="The newest revision no longer has the field or part that this was said of.")
     revision: int
     author: str
     time: AwareDatetime

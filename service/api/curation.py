@@ -600,7 +600,7 @@ def comments(
     status_code=201,
 )
 def comment(request: Request, kind: KindPath, id: RecordId, asked: NewComment, who: Writer) -> Response:
-    """Say something about the record, or about one field of it."""
+    """Say something about the record, or about one field or part of it that the newest revision has."""
     name = kind_of(kind).name
     talk = request.app.state.catalogue.curation.discussion
     said = talk.comment(name, checked_id(name, id), asked.text, who, field=asked.field)
@@ -695,6 +695,7 @@ def comment_of(one: Comment) -> dict[str, Any]:
     return {
         "number": one.number,
         "field": one.field,
+        "field_gone": one.field_gone,
         "revision": one.revision,
         "author": one.author,
         "time": _time(one.time),

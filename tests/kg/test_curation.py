@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -430,6 +431,63 @@ def test_notes_reasons_and_comments_that_cannot_be_kept_are_refused(
             call()
     assert catalogue.ledger.last_number() == before
     assert talk.comments("city", "riga", ANNA) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "missing"),
+    [
+        ("sources.source-9", "sources has no part 'source-9' now; there are: source-1, source-2"),
+        ("sources.source-9.url", "sources has no part 'source-9' now"),
+        ("sources.", "sources has no part '' now"),
+        ("outcomes.claim-1", "outcomes has no part 'claim-1' now; it is empty"),
+        ("contact.contact-1.mailbox", "contact has no part 'contact-1' now; it is empty"),
+        ("sources.source-1.colour", "a part of sources has no field 'colour'; there are: url, "),
+        ("record.colour", "record has no field 'colour'; there are: licence, "),
+        ("beginning", "a practice has no field 'beginning'; there are: title, "),
+        ("", "a practice has no field ''"),
+        ("title.en", "title has no parts: remove 'en'"),
+        ("title@no language", "title has nothing at 'title@no language'"),
+        ("city@en", "city has nothing at 'city@en'"),
+        ("x" * 201, "has 201 characters, 200 at most"),
+    ],
+)
+def test_a_comment_on_what_the_record_does_not_have_is_refused(desk: Curation, place: str, missing: str) -> None:
+    sources = [{"id": f"source-{n}", "url": f"https://example.org/{n}"} for n in (1, 2)]
+    id = practice(desk, "Shade", "draft", sources=sources).id
+    with pytest.raises(BadRequest, match=f"^field: {re.escape(missing)}"):
+        desk.discussion.comment("practice", id, "Since when?", ANNA, field=place)
+    assert desk.discussion.comments("practice", id, ANNA) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["title", "title@fr", "outcomes", "sources.source-1", "sources.source-1.archived", "record.notes@nl"]
+)
+def test_a_comment_may_be_on_what_is_still_to_be_filled_in(desk: Curation, place: str) -> None:
+    id = practice(desk, "Shade", "draft").id
+    said = desk.discussion.comment("practice", id, "What is it?", ANNA, field=place)
+    assert (said.field, said.field_gone) == (place, False)
+
+
+def test_a_comment_outlives_its_part_and_says_so(desk: Curation) -> None:
+    claim = {"id": "claim-1", "statement": {"en": "Fewer colds"}, "value": "7", "stated_in": ["source-1"]}
+    saved = practice(desk, "Shade", "draft", outcomes=[claim])
+    talk, address = desk.discussion, ("practice", saved.id)
+    for place in (None, "outcomes", "outcomes.claim-1.value"):
+        talk.comment(*address, "Seven of how many?", ANNA, field=place)
+    assert [one.field_gone for one in talk.comments(*address, ANNA)] == [False, False, False]
+    before = saved.revision
+    saved = desk.patch(*address, {"outcomes": {"claim-1": None}}, ILZE, expected=before)
+    assert [(one.field, one.text, one.field_gone) for one in talk.comments(*address, ILZE)] == [
+        (None, "Seven of how many?", False),
+        ("outcomes", "Seven of how many?", False),
+        ("outcomes.claim-1.value", "Seven of how many?", True),
+    ]
+    with pytest.raises(BadRequest, match="no part 'claim-1' now"):
+        talk.comment(*address, "And now?", ANNA, field="outcomes.claim-1.value")
+    last = talk.comments(*address, ANNA)[-1]
+    assert talk.resolve(*address, last.number, ANNA).field_gone
+    desk.undo(*address, saved.revision, ANNA, expected=saved.revision)
+    assert [one.field_gone for one in talk.comments(*address, ANNA)] == [False, False, False]
 
 
 @pytest.mark.parametrize("number", [0, -1, 1, 10**30])

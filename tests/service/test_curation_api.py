@@ -287,7 +287,11 @@ def test_comments_stay_with_the_record_and_its_people(ask: As) -> None:
     path = f"/api/practices/{made.json()['id']}"
     said = ask("curator", "POST", f"{path}/comments", {"text": "Since when?", "field": "periods"})
     assert said.status_code == 201, said.text
+    assert said.json()["field_gone"] is False
     assert ask("curator", "POST", f"{path}/comments", {"text": "?", "field": "beginning"}).status_code == 422
+    unknown = ask("curator", "POST", f"{path}/comments", {"text": "?", "field": "outcomes.claim-9.value"})
+    assert (unknown.status_code, unknown.json()["type"].rpartition("/")[2]) == (422, "unusable-request")
+    assert "outcomes has no part 'claim-9' now" in unknown.json()["detail"]
     assert [one["text"] for one in ask("contributor", "GET", f"{path}/comments").json()["comments"]] == ["Since when?"]
     assert ask("contributor-2", "GET", f"{path}/comments").status_code == 404
     assert ask(None, "GET", f"{path}/comments").status_code == 401
