@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
 from typing import Any, Protocol
 
 from kg.city_facts import country_names
@@ -27,7 +26,7 @@ from kg.matching.explaining import (
     told_by_need,
 )
 from kg.matching.facts import CityFacts, Mentee, Names, NeedHits
-from kg.matching.marking import clues
+from kg.matching.marking import clues_of
 from kg.matching.profile import Profile
 from kg.matching.reasons import LANGUAGE_NAMES, LANGUAGES, ROLE_LIMITS, inhabitants
 from kg.matching.suggestions import Weighed, explained, rank_cities, rank_key, weigh_city
@@ -89,15 +88,8 @@ class Ground:
 
     def clues(self, source: Source) -> Callable[[int, str], Mapping[str, float]]:
         """What to look for in a passage of a language, by the place of the need it answers."""
-
-        @cache
-        def sought(need: int, language: str) -> Mapping[str, float]:
-            known, hits = self.understood[need], self.needs[need]
-            labels = [words for theme in sorted(hits.themes) for words in source.theme_words(theme)]
-            embedded = known.embedded if known.embedded != known.text else ""
-            return clues(known.text, known.language, language, labels, embedded)
-
-        return sought
+        read = zip(self.understood, self.needs, strict=True)
+        return clues_of([(known, need.themes) for known, need in read], source.theme_words)
 
     def closing(self, language: str) -> dict[str, Any]:
         """What stands under every answer."""

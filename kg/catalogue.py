@@ -946,7 +946,8 @@ class Catalogue:
 
         wanted = cohorts.read_cohort(request, self)
         self._refresh()
-        found = cohorts.pair_cohort(wanted, self, self.profile, self.base, language)
+        profile = named_profile(self.profiles, wanted.profile_name, self.profile.name)
+        found = cohorts.pair_cohort(wanted, self, profile, self.base, language)
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}
 
@@ -1019,20 +1020,20 @@ class Catalogue:
         mentee = self._cities.facts([asked.mentee]).get(asked.mentee) if asked.mentee else None
         cities = {id: city for id, city in cities.items() if _lets_in(asked.filters, city, None)}
         profile = named_profile(self.profiles, asked.profile_name, self.profile.name).with_weights(asked.weights)
-        found = find_sets(wanted, needs, cities, mentee, profile, self.base, language)
+        found = find_sets(wanted, needs, cities, mentee, profile, self.theme_words, self.base, language)
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}
 
     def hits_of(
         self, needs: Sequence[Need], *, filters: Filters = NO_FILTERS, view: SearchView | None = None
-    ) -> list[tuple[NeedHits, str]]:
-        """Needs with the practices found for each, and the language of each; all are embedded in one call.
+    ) -> list[tuple[NeedHits, Understood]]:
+        """Needs with the practices found for each, and how each was read; all are embedded in one call.
 
         `view` is asked in place of the search view in use, for comparison.
         """
         answers = (view or self.search).rank_many(needs, filters=filters, limit=CANDIDATES)
         return [
-            (self._need_hits(need, answer.understood, answer.found), answer.understood.language)
+            (self._need_hits(need, answer.understood, answer.found), answer.understood)
             for need, answer in zip(needs, answers, strict=True)
         ]
 

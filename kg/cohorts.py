@@ -20,11 +20,14 @@ from kg.fields import in_language
 from kg.matching import cohorts
 from kg.matching.cohort_sentences import KNOWN_PAIRS, rule_sentence, unmatched_sentence
 from kg.matching.cohorts import Cells, Clock, Cohort, Pairing, Rule, TimeOver
+from kg.matching.explaining import told_by_need
 from kg.matching.factors import shared_languages
 from kg.matching.facts import CityFacts, Mentee, Names, NeedHits
+from kg.matching.marking import clues_of
 from kg.matching.profile import Profile
 from kg.matching.reasons import BAND_LABELS, ROLE_LIMITS
-from kg.matching.suggestions import suggest
+from kg.matching.suggestions import Weighed, explained, rank_cities, weigh_city
+from kg.search.view import Understood
 from kg.suggesting import Need, SuggestionRequest, city_reference, read_request, write_suggestion
 
 MOST_MENTEES = MOST_MENTORS = 500
@@ -59,7 +62,8 @@ class Source(Protocol):
     def all_cities(self, most: int) -> list[str]: ...
     def needs_of(self, city: str) -> list[dict[str, Any]]: ...
     def city_facts(self, ids: Iterable[str]) -> dict[str, CityFacts]: ...
-    def hits_of(self, needs: Sequence[Need]) -> list[tuple[NeedHits, str]]: ...
+    def hits_of(self, needs: Sequence[Need]) -> Sequence[tuple[NeedHits, Understood]]: ...
+    def theme_words(self, theme: str) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Wanted:
     lowest_band: str | None = None
     alternatives: int = 3
     time_limit_seconds: float = 20.0
+    profile_name: str | None = None
 
 
 # Reading
@@ -186,6 +191,7 @@ def read_cohort(data: Any, source: Source) -> Wanted:
         "mentors",
         "rules",
         "mentor_per",
+        "profile",
         "weights",
         "as_of",
         "alternatives",
@@ -236,6 +242,7 @@ def read_cohort(data: Any, source: Source) -> Wanted:
         lowest_band=None if band is None else _one_of(band, "rules.lowest_band", ("strong", "good", "possible")),
         alternatives=_number(data.get("alternatives", 3), "alternatives", 0, MOST_ALTERNATIVES),
         time_limit_seconds=float(limit),
+        profile_name=None if data.get("profile") is None else _text(data["profile"], "profile"),
     )
 
 
@@ -418,7 +425,7 @@ class Seat:
     need: int | None
     facts: Mentee
     hits: tuple[NeedHits, ...]
-    languages: tuple[str, ...]
+    understood: tuple[Understood, ...]
 
 
 class Table:
@@ -447,14 +454,14 @@ class Table:
             if not mentee.name:
                 mentee = replace(mentee, name={"en": one.id})
             own = {practice.id for practice in mentee.practices if practice.tie != "partner"}
-            known = [(_without(hit, own), tag) for hit, tag in known]
-            parts: list[tuple[str, int | None, list[tuple[NeedHits, str]]]]
+            known = [(_without(hit, own), read) for hit, read in known]
+            parts: list[tuple[str, int | None, list[tuple[NeedHits, Understood]]]]
             parts = [(f"{one.id}/{n:02}", n - 1, [hit]) for n, hit in enumerate(known, 1)]
             if not self.wanted.per_need or len(known) == 1:
                 parts = [(one.id, None, known)]
             for id, need, of_seat in parts:
-                found, languages = tuple(hit for hit, _ in of_seat), tuple(tag for _, tag in of_seat)
-                seats.append(Seat(id, one, need, mentee, found, languages))
+                found, understood = tuple(hit for hit, _ in of_seat), tuple(read for _, read in of_seat)
+                seats.append(Seat(id, one, need, mentee, found, understood))
         return tuple(sorted(seats, key=lambda seat: seat.id))
 
     def _weighed(self) -> np.ndarray:
@@ -466,11 +473,12 @@ class Table:
         if utilities.size <= WEIGHED_IN_FULL:
             profile = replace(profile, candidates=max(profile.candidates, len(cities)))
         for number, seat in enumerate(self.seats):
-            for one in suggest(
+            for one in rank_cities(
                 seat.hits, cities, mentee=seat.facts, profile=profile, as_of=self.as_of, limit=profile.candidates
             ):
-                utilities[number, place[one.city]] = one.utility
-                self._bands[number, place[one.city]] = one.band
+                cell = (number, place[one.case.city.id])
+                utilities[cell] = one.utility
+                self._bands[cell] = profile.band(one.utility, one.value("relevance") or 0.0)
         change = {"prefer": KNOWN_POINTS, "avoid": -KNOWN_POINTS}.get(self.wanted.known_pairs, 0.0)
         for mentee, mentor in self.wanted.known:
             for number in self._seats_of(mentee):
@@ -619,7 +627,7 @@ def pair_cohort(wanted: Wanted, source: Source, profile: Profile, base: str, lan
     Raises TooSlow when the time limit ends before any pairing, or any contradiction, was found.
     """
     table = Table(wanted, source, profile)
-    writer = _Writer(table, base, language)
+    writer = _Writer(table, source.theme_words, base, language)
     cohort, seconds = table.cohort, wanted.time_limit_seconds
     clock = Clock(seconds)
     try:
@@ -641,8 +649,9 @@ def pair_cohort(wanted: Wanted, source: Source, profile: Profile, base: str, lan
 class _Writer:
     """Writes an answer in one language."""
 
-    def __init__(self, table: Table, base: str, language: str) -> None:
+    def __init__(self, table: Table, theme_words: Callable[[str], Iterable[str]], base: str, language: str) -> None:
         self.table, self.cohort, self.base, self.language = table, table.cohort, base, language
+        self.theme_words = theme_words
 
     def answer(
         self, found: Sequence[Pairing], fairest: Pairing | None, costs: Sequence[cohorts.Cost]
@@ -700,7 +709,12 @@ class _Writer:
             "mentees_total": len(self.table.seats),
             "mentors_total": len(self.table.mentors),
             "role_limits": in_language(ROLE_LIMITS, self.language),
-            "profile": {"name": profile.name, "version": profile.version, "changed": list(profile.changed)},
+            "profile": {
+                "name": profile.name,
+                "version": profile.version,
+                "changed": list(profile.changed),
+                "weights": {name: profile.weights[name] for name in profile.changed},
+            },
             "as_of": self.table.as_of.isoformat(),
         }
 
@@ -727,9 +741,7 @@ class _Writer:
     def _pair(self, i: int, j: int, regret: cohorts.Regret | None) -> dict[str, Any]:
         """One pair with the reasons of its suggestion; none where it was fixed and nothing is on record."""
         seat, city = self.table.seats[i], self.table.cities[self.table.mentors[j].city]
-        told = suggest(
-            seat.hits, {city.id: city}, mentee=seat.facts, profile=self.table.profile, as_of=self.table.as_of, limit=1
-        )
+        weighed = weigh_city(city, seat.hits, mentee=seat.facts, profile=self.table.profile, as_of=self.table.as_of)
         named = (seat.mentee.id, city.id)
         utility = float(np.nan_to_num(self.table.utilities[i, j]))
         band = self.table.band(i, j)
@@ -742,8 +754,21 @@ class _Writer:
             "band": band,
             "band_label": band and in_language(BAND_LABELS[band], self.language),
             "regret": regret and {"loss": round(regret.loss, 6), "best": self._mentor(regret.best)["mentor"]},
-            "suggestion": write_suggestion(told[0], city, self.base, self.language, seat.languages) if told else None,
+            "suggestion": weighed and self._suggestion(weighed, seat),
         }
+
+    def _suggestion(self, weighed: Weighed, seat: Seat) -> dict[str, Any]:
+        """A pair as a suggestion of its own: sentences are made, and marked, only for the pairs that are proposed."""
+        read = zip(seat.understood, seat.hits, strict=True)
+        return write_suggestion(
+            explained(weighed, 1),
+            weighed.case.city,
+            self.base,
+            self.language,
+            [one.language for one in seat.understood],
+            told=told_by_need(weighed.case),
+            clues=clues_of([(one, need.themes) for one, need in read], self.theme_words),
+        )
 
     def _unmatched(self, one: cohorts.Unmatched, best: Pairing) -> dict[str, Any]:
         mentors = [self._mentor(j)["mentor"] for j in one.mentors[:5]]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from kg.errors import BadRequest, quoted
 from kg.fields import in_language
+from kg.matching.explaining import told_by_need
 from kg.matching.facts import CityFacts, Mentee, Names, NeedHits
+from kg.matching.marking import clues_of
 from kg.matching.profile import Profile
 from kg.matching.reasons import ROLE_LIMITS, listed
 from kg.matching.sets import MentorSet, covering_relevance, smallest_sets
 from kg.matching.suggestions import Weighed, explained, rank_cities
-from kg.suggesting import MOST_NEEDS, Known, SuggestionRequest, city_reference, read_request, write_suggestion
+from kg.search.view import Understood
+from kg.suggesting import MOST_NEEDS, Clues, Known, SuggestionRequest, city_reference, read_request, write_suggestion
 
 MOST_ALTERNATIVES = 5
 
@@ -72,20 +75,22 @@ def _number(value: Any, where: str, least: int, most: int) -> int:
 
 def find_sets(
     wanted: Wanted,
-    needs: Sequence[tuple[NeedHits, str]],
+    needs: Sequence[tuple[NeedHits, Understood]],
     cities: Mapping[str, CityFacts],
     mentee: CityFacts | None,
     profile: Profile,
+    theme_words: Callable[[str], Iterable[str]],
     base: str,
     language: str,
 ) -> dict[str, Any]:
     """The best set and others as JSON, sentences in `language` ("en" or "fr").
 
-    `needs` are those of the request as search answered them, each with its language; `cities` those that may mentor.
+    `needs` are those of the request as search answered them, each with how it was read; `cities` those that may mentor;
+    `theme_words` gives a theme's English labels.
     Raises TooSlow where no set is proved in time.
     """
     asked = wanted.asked
-    hits, languages = [hit for hit, _ in needs], [tag for _, tag in needs]
+    hits, languages = [hit for hit, _ in needs], [known.language for _, known in needs]
     as_of = asked.as_of or datetime.now(UTC).date()
     everybody = replace(profile, candidates=max(1, len(cities)))
     ranked = rank_cities(
@@ -110,7 +115,8 @@ def find_sets(
     )
     open_needs = [(need, "nobody", NOBODY) for need in found.nobody]
     open_needs += [(need, "limits", KEPT_OUT) for need in found.kept_out]
-    writer = _Writer(weighed, relevance, base, language, languages)
+    sought = clues_of([(known, hit.themes) for hit, known in needs], theme_words)
+    writer = _Writer(weighed, relevance, base, language, languages, sought)
     return {
         "sets": [writer.set(one, place) for place, one in enumerate(found.sets)],
         "needs": [
@@ -156,9 +162,10 @@ class _Writer:
         base: str,
         language: str,
         languages: Sequence[str],
+        clues: Clues,
     ) -> None:
         self.weighed, self.relevance = weighed, relevance
-        self.base, self.language, self.languages = base, language, languages
+        self.base, self.language, self.languages, self.clues = base, language, languages, clues
 
     def set(self, one: MentorSet, place: int) -> dict[str, Any]:
         """One set, its mentors in the order of the first need that each is best for."""
@@ -192,8 +199,15 @@ class _Writer:
             "suggestion": None,
         }
         if in_full:
-            suggestion = explained(weighed, rank)
-            told["suggestion"] = write_suggestion(suggestion, facts, self.base, self.language, self.languages)
+            told["suggestion"] = write_suggestion(
+                explained(weighed, rank),
+                facts,
+                self.base,
+                self.language,
+                self.languages,
+                told=told_by_need(weighed.case),
+                clues=self.clues,
+            )
         return told
 
     def closest(self, need: int) -> dict[str, Any] | None:

@@ -326,13 +326,13 @@ def write_suggestion(
     language: str,
     languages: Sequence[str],
     *,
-    told: Sequence[NeedTold] = (),
-    clues: Clues | None = None,
+    told: Sequence[NeedTold],
+    clues: Clues,
 ) -> dict[str, Any]:
     """One suggestion as JSON, its sentences in `language` ("en" or "fr").
 
     `languages` are the needs' languages: the passage of a practice says when it is in another one. `told` has what is
-    said need by need, where that was made; with `clues` the deciding sentence of each passage has its place.
+    said need by need; `clues` finds the deciding sentence of each passage.
     """
     by_need = {one.need: one for one in told}
     query = evidence_query(city.id, suggestion.needs, base)
@@ -344,7 +344,7 @@ def write_suggestion(
         "coverage": round(suggestion.coverage, 6),
         "city": city_reference(city, base, language),
         "practices": [cited for answer in suggestion.needs for cited in _cited(answer, language, languages, clues)],
-        "needs": [_need_told(answer, by_need.get(answer.need), language) for answer in suggestion.needs],
+        "needs": [_need_told(answer, by_need[answer.need], language) for answer in suggestion.needs],
         "reasons": [_reason(reason, language) for reason in suggestion.reasons],
         "against": [in_language(text, language) for text in suggestion.against],
         "unknowns": [_unknown(unknown, language) for unknown in suggestion.unknowns],
@@ -354,11 +354,9 @@ def write_suggestion(
     }
 
 
-def _need_told(answer: NeedAnswer, told: NeedTold | None, language: str) -> dict[str, Any]:
+def _need_told(answer: NeedAnswer, told: NeedTold, language: str) -> dict[str, Any]:
     """What a city has for one need: what speaks for it, against it, what else is on record and what is unknown."""
     written = {"need": answer.need, "met": bool(answer.practices), "relevance": round(answer.relevance, 6)}
-    if told is None:
-        return written
     said = {
         name: [in_language(text, language) for text in told.told[stance]]
         for name, stance in (("for", "for"), ("against", "against"), ("also", "neutral"))
@@ -399,7 +397,7 @@ def city_reference(city: CityFacts, base: str, language: str) -> dict[str, Any]:
     }
 
 
-def _cited(answer: NeedAnswer, language: str, languages: Sequence[str], clues: Clues | None) -> list[dict[str, Any]]:
+def _cited(answer: NeedAnswer, language: str, languages: Sequence[str], clues: Clues) -> list[dict[str, Any]]:
     """The practices that speak for a city on one need, with their winning passages."""
     found = []
     for cited in answer.practices:
@@ -411,7 +409,7 @@ def _cited(answer: NeedAnswer, language: str, languages: Sequence[str], clues: C
                 "need": answer.need,
                 "tie": cited.tie,
                 "similarity": round(cited.similarity, 5),
-                "passage": passage and _passage(passage, clues(answer.need, passage.language) if clues else {}),
+                "passage": passage and _passage(passage, clues(answer.need, passage.language)),
                 "other_language": passage is not None and passage.language != languages[answer.need],
             }
         )

@@ -296,6 +296,7 @@ def cohort(
     time_limit: Annotated[
         float | None, typer.Option(min=1, max=40, help="Seconds at most; the file's, else 20.")
     ] = None,
+    profile: Annotated[str | None, typer.Option(help="Name of the constants that rank, such as peer-learning.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the reasons: en or fr; English unless given.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -305,7 +306,7 @@ def cohort(
     from service.printing import print_json
 
     language = answer_language(lang, "")
-    request = cohort_request(file, alternatives, time_limit)
+    request = cohort_request(file, alternatives, time_limit, profile)
     answer = read(data, lambda source: source.pair_cohort(request, language=language))
     if as_json:
         print_json(answer)

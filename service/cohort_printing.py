@@ -40,6 +40,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "give_up": "Without these all others can:",
         "limits": "What a mentor city does, and does not do",
         "seen": "As of {day}, record change {revision}.",
+        "ranked": "Weighed with the profile {name}, version {version}.",
     },
     "fr": {
         "mentee": "ville accompagnée",
@@ -70,11 +71,14 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "give_up": "Sans celles-ci, toutes les autres peuvent l’être :",
         "limits": "Ce qu’une ville mentore fait, et ne fait pas",
         "seen": "État au {day}, modification {revision}.",
+        "ranked": "Évalué selon le profil {name}, version {version}.",
     },
 }
 
 
-def cohort_request(file: Path, alternatives: int | None, time_limit: float | None) -> dict[str, Any]:
+def cohort_request(
+    file: Path, alternatives: int | None, time_limit: float | None, profile: str | None
+) -> dict[str, Any]:
     """The request of a file, with what the command line says otherwise, held to the same limits as over HTTP."""
     from pydantic import ValidationError
 
@@ -83,7 +87,7 @@ def cohort_request(file: Path, alternatives: int | None, time_limit: float | Non
     from service.cli import Refused
     from service.problems import refusal_of_validation
 
-    given = {"alternatives": alternatives, "time_limit_seconds": time_limit}
+    given = {"alternatives": alternatives, "time_limit_seconds": time_limit, "profile": profile}
     wanted = {**read_file(file), **{key: value for key, value in given.items() if value is not None}}
     try:
         return CohortRequest.model_validate(wanted).plain()
@@ -105,6 +109,8 @@ def print_cohort(answer: Mapping[str, Any], language: str) -> None:
     out.print(Text(answer["role_limits"]))
     out.print()
     out.print(Text(words["seen"].format(day=answer["as_of"], revision=answer["revision"]), style="dim"))
+    profile = answer["profile"]
+    out.print(Text(words["ranked"].format(name=profile["name"], version=profile["version"]), style="dim"))
 
 
 def _print_pairs(answer: Mapping[str, Any], words: Mapping[str, str]) -> None:

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from types import MappingProxyType
+from typing import Protocol
 
 from kg.search.text import sentences, stem, stop_words, terms, words
 from kg.search.thesaurus import primary
 
 THEME_WEIGHT = 0.5
 """A word of a theme's label counts half of a word of the need itself."""
+
+
+class Read(Protocol):
+    """A need as it was read, see `kg.search.view.Understood`."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def embedded(self) -> str: ...
+
+
+def clues_of(
+    needs: Sequence[tuple[Read, Iterable[str]]], theme_words: Callable[[str], Iterable[str]]
+) -> Callable[[int, str], Mapping[str, float]]:
+    """What to look for in a passage of a language, by the place of the need it answers; made when first asked for.
+
+    `needs` are those of an answer, each with its themes; `theme_words` gives a theme's English labels.
+    """
+
+    @cache
+    def sought(need: int, language: str) -> Mapping[str, float]:
+        known, themes = needs[need]
+        labels = [words for theme in sorted(themes) for words in theme_words(theme)]
+        embedded = known.embedded if known.embedded != known.text else ""
+        return clues(known.text, known.language, language, labels, embedded)
+
+    return sought
 
 
 def clues(

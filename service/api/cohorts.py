@@ -19,6 +19,7 @@ from service.api.models import (
     MenteeProfile,
     Need,
     ProfileName,
+    ProfileReference,
     Suggestion,
     Weight,
 )
@@ -111,6 +112,7 @@ class CohortRequest(Given):
     mentor_per: Literal["mentee", "need"] = Field(
         default="mentee", description="One mentor for all needs of a mentee, or one for each need."
     )
+    profile: ProfileReference | None = Field(default=None, description="Name of the constants, as in suggestions.")
     weights: dict[Factor, Weight] = Field(default_factory=dict, max_length=50)
     as_of: Day | None = None
     alternatives: Annotated[int, Field(ge=0, le=10)] = Field(default=3, description="How many next best pairings.")
@@ -157,7 +159,10 @@ class CohortPair(Party):
     band: str | None = Field(description="As in suggestions; null where nothing is on record for a fixed pair.")
     band_label: str | None
     regret: Regret | None
-    suggestion: Suggestion | None = Field(description="Practices, reasons, unknowns and cautions, as in suggestions.")
+    suggestion: Suggestion | None = Field(
+        description="Practices with the deciding sentences, reasons, also need by need, unknowns and cautions, as in "
+        "suggestions; rank is 1."
+    )
 
 
 class UnmatchedMentee(Party):

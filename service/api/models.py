@@ -200,11 +200,11 @@ class NeedTold(Answered):
     need: int = Field(description="Which need, counted from 0 in the order of the request.")
     met: bool
     relevance: float
-    experience: float | None = Field(default=None, description="In [0, 1]; null where nothing is on record.")
-    for_: list[str] = Field(default_factory=list, alias="for")
-    against: list[str] = Field(default_factory=list)
-    also: list[str] = Field(default_factory=list)
-    unknowns: list[Unknown] = Field(default_factory=list)
+    experience: float | None = Field(description="In [0, 1]; null where nothing is on record.")
+    for_: list[str] = Field(alias="for")
+    against: list[str]
+    also: list[str]
+    unknowns: list[Unknown]
 
 
 class Suggestion(Answered):

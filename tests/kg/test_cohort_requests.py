@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 
+from kg import cohorts
 from kg.cohorts import Wanted, pair_cohort, read_cohort, read_file
 from kg.errors import BadRequest, KgError, TooLarge, TooSlow, UnreadableInput
+from kg.matching import suggestions
 from kg.matching.cohort_sentences import rule_sentence, unmatched_sentence
-from kg.matching.facts import Availability, CityFacts, Hit, NeedHits, PracticeFacts
+from kg.matching.facts import Availability, CityFacts, Hit, NeedHits, PracticeFacts, Suggestion
 from kg.matching.profile import Profile
+from kg.matching.profiles import PEER_LEARNING
+from kg.matching.suggestions import Weighed, explained
+from kg.search.text import Passage
+from kg.search.view import Understood
 from kg.suggesting import Need
 from ontology import path as shipped
 
@@ -61,19 +67,27 @@ class Towns:
     def city_facts(self, ids: Any) -> dict[str, CityFacts]:
         return {id: self.cities[id] for id in ids if id in self.cities}
 
-    def hits_of(self, needs: Sequence[Need]) -> list[tuple[NeedHits, str]]:
+    def theme_words(self, theme: str) -> tuple[str, ...]:
+        return (theme,)
+
+    def hits_of(self, needs: Sequence[Need]) -> list[tuple[NeedHits, Understood]]:
         self.asked += 1
         return [
             (
                 NeedHits(
                     tuple(
-                        Hit(practice.id, one.id, 0.9 if one.id == "arles" else 0.6)
+                        Hit(
+                            practice.id,
+                            one.id,
+                            0.9 if one.id == "arles" else 0.6,
+                            Passage("action", "en", f"They met. Then {practice.title['en']}. So it was.", one.id),
+                        )
                         for one in self.cities.values()
                         for practice in one.practices
                         if practice.title["en"] in need.text
                     )
                 ),
-                "en",
+                Understood(need.text, "en", True, "read", (), need.text),
             )
             for need in needs
         ]
@@ -123,6 +137,56 @@ def test_all_needs_are_embedded_in_one_call() -> None:
     towns = Towns()
     pair_cohort(wanted(), towns, Profile(), "https://example.org/", "en")
     assert towns.asked == 1
+
+
+def test_pairs_say_need_by_need_what_speaks_for_them_and_mark_the_sentence() -> None:
+    mentees = [{"city": "delft", "needs": [{"text": "work"}, {"text": "trees"}]}]
+    [pair] = answer(wanted(mentees=mentees, mentors=["arles"]))["pairs"]
+    work, trees = pair["suggestion"]["needs"]
+    assert (work["met"], work["for"][0]) == (True, "“work” is its closest practice.")
+    assert (trees["met"], trees["against"]) == (False, ["Nothing on record was found."])
+    [cited] = pair["suggestion"]["practices"]
+    place = cited["passage"]["sentence"]
+    assert cited["passage"]["text"][place["start"] : place["end"]] == "Then work."
+
+
+def test_each_need_that_gets_a_mentor_of_its_own_has_its_own_sentence_marked() -> None:
+    mentees = [{"city": "delft", "needs": [{"text": "work"}, {"text": "heat"}]}]
+    told = answer(wanted(mentees=mentees, mentors=[{"city": "arles", "at_most": 2}], mentor_per="need"))
+    marked = {}
+    for pair in told["pairs"]:
+        [cited] = pair["suggestion"]["practices"]
+        place = cited["passage"]["sentence"]
+        marked[pair["need"]] = cited["passage"]["text"][place["start"] : place["end"]]
+    assert marked == {0: "Then work.", 1: "Then heat."}
+
+
+def test_sentences_are_made_only_for_the_pairs_that_are_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 500 × 500 cities 50,000 pairs are weighed and 500 proposed: sentences for all would be a hundred times the work."""
+    made: list[str] = []
+
+    def counted(weighed: Weighed, rank: int) -> Suggestion:
+        made.append(weighed.case.city.id)
+        return explained(weighed, rank)
+
+    for module in (cohorts, suggestions):
+        monkeypatch.setattr(module, "explained", counted)
+    told = answer(wanted(mentors=[{"city": "arles", "at_most": 2}, "bruges", "cork"]))
+    assert made == [one["mentor"]["id"] for one in told["pairs"]]
+
+
+def test_a_cohort_is_weighed_with_the_profile_it_is_given() -> None:
+    named = wanted(profile="peer-learning", weights={"language": 0.2})
+    assert named.profile_name == "peer-learning"
+    told = pair_cohort(named, Towns(), PEER_LEARNING, "https://example.org/", "en")
+    assert told["profile"] == {
+        "name": "peer-learning",
+        "version": PEER_LEARNING.version,
+        "changed": ["language"],
+        "weights": {"language": 0.2},
+    }
+    weights = {one["factor"]: one["weight"] for one in told["pairs"][0]["suggestion"]["reasons"]}
+    assert (weights["gap"], weights["language"]) == (PEER_LEARNING.weights["gap"], 0.2)
 
 
 def test_the_order_of_mentees_mentors_and_rules_does_not_matter() -> None:

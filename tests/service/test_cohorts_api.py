@@ -58,9 +58,22 @@ def test_pairs_have_the_reasons_that_suggestions_have(client: httpx.Client, incl
     same = next(one for one in told if one["city"]["id"] == pair["mentor"]["id"])
     assert pair["utility"] == same["utility"]
     assert pair["suggestion"]["reasons"] == same["reasons"]
-    for one in same["practices"]:
-        one["passage"]["sentence"] = None  # a table of pairs marks no sentences
     assert pair["suggestion"]["practices"] == same["practices"]
+    assert any(one["passage"]["sentence"] for one in same["practices"])
+    assert pair["suggestion"]["needs"] == same["needs"]
+
+
+def test_a_profile_is_named_as_in_suggestions(client: httpx.Client) -> None:
+    asked = {"mentees": [{"city": "jelgava"}], "mentors": ["schaerbeek", "ghent"], "alternatives": 0}
+    peers = client.post("/api/cohorts", json=asked | {"profile": "peer-learning"}).json()
+    assert peers["profile"]["name"] == "peer-learning"
+    usual = client.post("/api/cohorts", json=asked).json()
+    assert usual["profile"]["name"] == "mentoring"
+    assert peers["total"] != usual["total"]
+    refused = client.post("/api/cohorts", json=asked | {"profile": "peers"})
+    same = client.post("/api/suggestions", json={"needs": [{"text": "Heat"}], "profile": "peers"})
+    assert refused.status_code == same.status_code == 422
+    assert {**refused.json(), "instance": ""} == {**same.json(), "instance": ""}
 
 
 def test_sentences_are_in_the_language_asked_for_and_the_limits_stand_under_them(client: httpx.Client) -> None:
@@ -146,11 +159,13 @@ def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str
 
 
 def test_a_file_is_paired_on_the_command_line(place: Path) -> None:
-    result = run("cohort", shipped("cohorts/inclucities.yaml"), "--alternatives", "1", folder=place)
+    file = shipped("cohorts/inclucities.yaml")
+    result = run("cohort", file, "--alternatives", "1", "--profile", "peer-learning", folder=place)
     assert result.returncode == 0, result.stderr
     assert "Jelgava" in result.stdout
     assert result.stdout.count(" less: ") == 1
     assert "accompanies" in result.stdout
+    assert "Weighed with the profile peer-learning, version " in result.stdout
 
 
 def test_thirty_cities_are_paired_under_their_rules(place: Path) -> None:
