@@ -463,12 +463,17 @@ def _missing(query: Query, known: Candidates, wanted: Sequence[int]) -> Iterator
 
 def _take_list(answer: Candidates, name: str, points: Sequence[Any]) -> None:
     """Note what a list showed, best first: of each practice its best passage, the earlier where two are equal."""
+    best, is_dense = answer.points, name == "dense"
     for point in points:
-        key = point.id.int >> 16
-        signals = answer.found.setdefault(key, {})
-        better = point.score > signals.get(name, -2.0)
-        if better:
-            signals[name] = point.score
-        known = answer.points.get(key)
-        if name == "dense" and (better or known is None or (point.score == signals[name] and point.id.int < known.int)):
-            answer.points[key] = point.id
+        id, score = point.id, point.score
+        key = id.int >> 16
+        signals = answer.found.get(key)
+        if signals is None:
+            signals = answer.found[key] = {}
+        known = signals.get(name)
+        if known is None or score > known:
+            signals[name] = score
+            if is_dense:
+                best[key] = id
+        elif is_dense and score == known and id.int < best[key].int:
+            best[key] = id
