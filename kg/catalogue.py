@@ -977,23 +977,28 @@ class Catalogue:
         search nor model is needed. Raises BadRequest or TooLarge for one that cannot be used, NotFound or Gone for the
         practice.
         """
-        from kg.transferring import transferability
+        from kg.transferring import profile_name, transferability
 
         self._refresh()
-        found = transferability(id, request, self, self.profile, language)
+        profile = named_profile(self.profiles, profile_name(request), self.profile.name)
+        found = transferability(id, request, self, profile, language)
         return {**found, "revision": self._graph_follower.reached}
 
-    def could_teach(self, mentee: str, mentor: str, *, language: str = "en") -> dict[str, Any]:
+    def could_teach(
+        self, mentee: str, mentor: str, *, language: str = "en", profile: str | None = None
+    ) -> dict[str, Any]:
         """What a mentee city could teach a mentor city, theme by theme, with reasons and what is unknown.
 
-        Raises NotFound or Gone for a city that is not there, BadRequest where both are the same.
+        `profile` names the constants by which experience is measured. Raises NotFound or Gone for a city that is not
+        there, BadRequest where both are the same and for a profile there is none of.
         """
         from kg.giving_back import could_teach
 
         for city in (mentee, mentor):
             self.get("city", city)
         self._refresh()
-        found = could_teach(mentee, mentor, self, self.profile, language)
+        measured = named_profile(self.profiles, profile, self.profile.name)
+        found = could_teach(mentee, mentor, self, measured, language)
         return {**found, "revision": self._graph_follower.reached}
 
     def graph_rows(self, sparql: str) -> list[dict[str, str | None]]:

@@ -82,14 +82,22 @@ class Source(OnRecord, Protocol):
 # The request
 
 
+def profile_name(data: Any) -> str | None:
+    """The name of the profile that a request asks for; None for the usual one. Raises BadRequest for what is no name."""
+    name = data.get("profile") if isinstance(data, Mapping) else None
+    if name is not None and not isinstance(name, str):
+        raise BadRequest(f"profile: {quoted(name)} is no name; write for example 'mentoring'")
+    return name
+
+
 def read_city(data: Any, source: Source) -> tuple[str | None, Setting]:
     """Who asks: the identifier of a city on record, else None, and what the request itself says of it.
 
     `data` is {"mentee": {"city"} or {"profile"}, "staff", "budget", "currency", "years", "themes", "target_groups",
-    "answers"}; all but `mentee` may be left out. Raises BadRequest, naming the place, for what cannot be used, TooLarge for
+    "answers", "profile"}; all but `mentee` may be left out, for `profile` see `profile_name`. Raises BadRequest, naming the place, for what cannot be used, TooLarge for
     too many answers.
     """
-    keys = ("mentee", "staff", "budget", "currency", "years", "themes", "target_groups", "answers")
+    keys = ("mentee", "staff", "budget", "currency", "years", "themes", "target_groups", "answers", "profile")
     if not isinstance(data, Mapping):
         raise BadRequest(f"the request: must be an object with {', '.join(keys)}")
     for key in data:
@@ -378,6 +386,7 @@ def transferability(id: str, request: Any, source: Source, profile: Profile, lan
         },
         "role_limits": in_language(ROLE_LIMITS, language),
         "method": {"name": METHOD, "version": VERSION},
+        "profile": {"name": profile.name, "version": profile.version, "changed": list(profile.changed)},
         "as_of": datetime.now(UTC).date().isoformat(),
     }
 

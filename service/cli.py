@@ -323,6 +323,7 @@ def exposure(
     ] = None,
     first: Annotated[int, typer.Option(min=1, max=50, help="How many places of each ranking count.")] = 10,
     weight: Annotated[list[str] | None, typer.Option(help="How much a factor counts (language=2); repeatable.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Name of the constants that rank, such as peer-learning.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; English unless given.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -332,7 +333,7 @@ def exposure(
     from service.printing import print_json, progress_bar
 
     language = answer_language(lang, "")
-    request = exposure_request(file, first, dict(_weight(text) for text in weight or []))
+    request = exposure_request(file, first, dict(_weight(text) for text in weight or []), profile)
     with progress_bar() as progress:
         answer = read(data, lambda source: source.exposure(request, language=language, progress=progress))
     if as_json:
@@ -397,6 +398,7 @@ def similar(
 def transferability(
     practice: Annotated[str, typer.Argument(help="A practice, such as schaerbeek--camim.")],
     city: Annotated[str, typer.Argument(help="The city that would take it up, such as jelgava.")],
+    profile: Annotated[str | None, typer.Option(help="Name of the constants by which sizes are compared.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; English unless given.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -406,7 +408,7 @@ def transferability(
     from service.transfer_commands import print_transferability
 
     language = answer_language(lang, "")
-    request = {"mentee": {"city": city}}
+    request = {"mentee": {"city": city}} | ({"profile": profile} if profile else {})
     answer = read(data, lambda source: source.transferability(practice, request, language=language))
     if as_json:
         print_json(answer)
@@ -418,6 +420,7 @@ def transferability(
 def reciprocity(
     mentee: Annotated[str, typer.Argument(help="The mentee city, such as levadia.")],
     mentor: Annotated[str, typer.Argument(help="The mentor city, such as fuenlabrada.")],
+    profile: Annotated[str | None, typer.Option(help="Name of the constants by which experience is measured.")] = None,
     lang: Annotated[str | None, typer.Option(help="Language of the answer: en or fr; English unless given.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -427,7 +430,7 @@ def reciprocity(
     from service.transfer_commands import print_in_return
 
     language = answer_language(lang, "")
-    answer = read(data, lambda source: source.could_teach(mentee, mentor, language=language))
+    answer = read(data, lambda source: source.could_teach(mentee, mentor, language=language, profile=profile))
     if as_json:
         print_json(answer)
     else:

@@ -32,6 +32,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "gini": "Gini of exposure {gini}, of numbers of records {gini_records}",
         "unknown": "not on record",
         "seen": "As of {day}, record change {revision}.",
+        "ranked": "Ranked with the profile {name}, version {version}.",
     },
     "fr": {
         "city": "ville",
@@ -50,11 +51,14 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "gini": "Gini de l’exposition {gini}, des nombres de fiches {gini_records}",
         "unknown": "non documenté",
         "seen": "État au {day}, modification {revision}.",
+        "ranked": "Classement selon le profil {name}, version {version}.",
     },
 }
 
 
-def exposure_request(file: Path | None, first: int, weights: Mapping[str, float]) -> dict[str, Any]:
+def exposure_request(
+    file: Path | None, first: int, weights: Mapping[str, float], profile: str | None = None
+) -> dict[str, Any]:
     """The request of a file with one need a line, or of none for the needs on record, held to the limits of HTTP."""
     from pydantic import ValidationError
 
@@ -62,7 +66,7 @@ def exposure_request(file: Path | None, first: int, weights: Mapping[str, float]
     from service.cli import Refused
     from service.problems import refusal_of_validation
 
-    wanted: dict[str, Any] = {"first": first, "weights": dict(weights)}
+    wanted: dict[str, Any] = {"first": first, "weights": dict(weights), "profile": profile}
     if file is not None:
         wanted["needs"] = [{"text": line.strip()} for line in read_text(file).splitlines() if line.strip()]
     try:
@@ -104,6 +108,8 @@ def print_exposure(answer: Mapping[str, Any], language: str) -> None:
     _names(words, "never_list", never, answer["never_total"])
     _names(words, "without", [one["label"] for one in answer["without_records"]], answer["without_records_total"])
     out.print(Text(words["seen"].format(day=answer["as_of"], revision=answer["revision"]), style="dim"))
+    profile = answer["profile"]
+    out.print(Text(words["ranked"].format(name=profile["name"], version=profile["version"]), style="dim"))
 
 
 def _told(value: float | None) -> str:

@@ -26,8 +26,9 @@ class RunningService:
     def transferability(self, id: str, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", f"/api/practices/{id}/transferability", params={"lang": language}, json=request)
 
-    def could_teach(self, mentee: str, mentor: str, language: str) -> dict[str, Any]:
-        return self._json("GET", f"/api/cities/{mentee}/could-teach/{mentor}", params={"lang": language})
+    def could_teach(self, mentee: str, mentor: str, language: str, profile: str | None = None) -> dict[str, Any]:
+        asked = {"lang": language} | ({"profile": profile} if profile else {})
+        return self._json("GET", f"/api/cities/{mentee}/could-teach/{mentor}", params=asked)
 
     def mentor_sets(self, request: dict[str, Any], language: str) -> dict[str, Any]:
         return self._json("POST", "/api/suggestions/sets", params={"lang": language}, json=request)

@@ -88,6 +88,8 @@ def print_transferability(answer: Mapping[str, Any], language: str) -> None:
     as_of = {"day": answer["as_of"], "revision": answer["revision"]}
     out.print()
     out.print(Text(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
+    compared = _("Sizes compared with the profile %(name)s, version %(version)s.") % answer["profile"]
+    out.print(Text(compared, style="dim"))
 
 
 def _once(questions: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -107,3 +109,5 @@ def print_in_return(answer: Mapping[str, Any], language: str) -> None:
     as_of = {"day": answer["as_of"], "revision": answer["revision"]}
     out.print()
     out.print(Text(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
+    measured = _("Experience measured with the profile %(name)s, version %(version)s.") % answer["profile"]
+    out.print(Text(measured, style="dim"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from kg import errors
 from service.api.describing import problems_of
-from service.api.models import Answered, CityName, Named, ProfileName
+from service.api.models import Answered, CityName, Named, ProfileName, ProfileReference
 from service.api.records import RecordId, checked_id
 from service.negotiation import answer_language, answers_as, in_language
 
@@ -61,11 +61,14 @@ def could_teach(
     id: RecordId,
     other: Annotated[str, Path(description="Short identifier of the mentor city.")],
     language: Annotated[str, Depends(answer_language)],
+    profile: Annotated[
+        ProfileReference | None, Query(description="Name of the constants by which experience is measured.")
+    ] = None,
 ) -> JSONResponse:
     """Themes in which the mentee has experience and the mentor a need, or less on record; mentor and mentee are roles per
     theme, and mentors learn too.
     """
     found = request.app.state.catalogue.could_teach(
-        checked_id("city", id), checked_id("city", other), language=language
+        checked_id("city", id), checked_id("city", other), language=language, profile=profile
     )
     return in_language(found, language)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from kg import errors
 from service.api.describing import problems_of
-from service.api.models import Answered, CityName, Given, Mentee, one_of_both
+from service.api.models import Answered, CityName, Given, Mentee, ProfileName, ProfileReference, one_of_both
 from service.api.records import RecordId, checked_id
 from service.api.values import LISTED_LIMIT, Reference, Theme
 from service.negotiation import answer_language, answers_as, in_language
@@ -36,6 +36,9 @@ class TransferRequest(Given):
     )
     answers: dict[Annotated[str, Field(max_length=100)], Status] = Field(
         default_factory=dict, max_length=100, description="Conditions that the city judges itself, by their `id`."
+    )
+    profile: ProfileReference | None = Field(
+        default=None, description="Name of the constants; of them `size_ratio` says when two sizes are far apart."
     )
 
     def plain(self) -> dict[str, Any]:
@@ -127,6 +130,7 @@ class Transferability(Answered):
     told: Told
     role_limits: str
     method: Method
+    profile: ProfileName
     as_of: str
     revision: int
 
@@ -162,14 +166,16 @@ def transferability_to_city(
     id: RecordId,
     language: Annotated[str, Depends(answer_language)],
     city: Annotated[Reference, Query(description="The city that would take it up.", examples=["jelgava"])],
+    profile: Annotated[
+        ProfileReference | None, Query(description="Name of the constants by which sizes are compared.")
+    ] = None,
 ) -> JSONResponse:
     """Each condition of the practice against facts of the city: met, partly, not met or unknown, with its basis.
 
     Whether a practice will work can only be anticipated: read what is unknown as questions to the mentor.
     """
-    found = request.app.state.catalogue.transferability(
-        checked_id("practice", id), {"mentee": {"city": city}}, language=language
-    )
+    wanted = {"mentee": {"city": city}, "profile": profile}
+    found = request.app.state.catalogue.transferability(checked_id("practice", id), wanted, language=language)
     return in_language(found, language)
 
 

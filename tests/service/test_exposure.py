@@ -101,7 +101,7 @@ def test_needs_come_from_a_file_one_a_line(
 ) -> None:
     file = tmp_path / "needs.txt"
     file.write_text("A council of foreign residents\n\n Logement pour réfugiés \n", encoding="utf-8")
-    request = exposure_request(file, 3, {"trust": 0})
+    request = exposure_request(file, 3, {"trust": 0}, "peer-learning")
     assert [need["text"] for need in request["needs"]] == ["A council of foreign residents", "Logement pour réfugiés"]
     steps: list[tuple[str, int, int]] = []
     told = catalogue.exposure(request, language="fr", progress=lambda *step: steps.append(step))
@@ -110,6 +110,7 @@ def test_needs_come_from_a_file_one_a_line(
     printed = capsys.readouterr().out
     assert "Besoins posés : 2." in printed
     assert "Jamais parmi les premières" in printed
+    assert "Classement selon le profil peer-learning, version " in printed
     assert "│ 0.000 │ 0.000 │" not in printed.partition("≥")[0], "who never came up is named below the tables"
 
 

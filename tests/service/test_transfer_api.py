@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from kg.matching.profiles import MENTORING
+from service import cli
 from service.api import mentor_sets, transferability
 from service.remote import RunningService
 from service.transfer_commands import print_in_return, print_sets, print_transferability
@@ -131,16 +136,81 @@ def test_levadia_could_teach_fuenlabrada(client: httpx.Client) -> None:
     assert client.get("/api/cities/jelgava/could-teach/jelgava").status_code == 422
 
 
+@pytest.fixture
+def strict(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a deployment's own profile: records age within a year, and sizes may hardly differ."""
+    own = replace(MENTORING, name="strict", half_life_years=0.5, size_ratio=1.5)
+    catalogue = server.app.state.catalogue
+    monkeypatch.setattr(catalogue, "profiles", {**catalogue.profiles, "strict": own})
+    return own.name
+
+
+def test_sizes_are_compared_as_the_profile_says(client: httpx.Client, strict: str) -> None:
+    address = "/api/practices/gothenburg--flyktingguide/transferability"
+    usual = told(client.get(address, params={"city": "jelgava"}))
+    narrow = told(client.get(address, params={"city": "jelgava", "profile": strict}))
+    posted = told(client.post(address, json={"mentee": {"city": "jelgava"}, "profile": strict}))
+    size = [{one["id"]: one["status"] for one in found["criteria"]}["size"] for found in (usual, narrow, posted)]
+    assert size == ["partly", "not-met", "not-met"]
+    assert [found["profile"]["name"] for found in (usual, narrow, posted)] == ["mentoring", "strict", "strict"]
+    for refused in (
+        client.get(address, params={"city": "jelgava", "profile": "peers"}),
+        client.post(address, json={"mentee": {"city": "jelgava"}, "profile": "peers"}),
+    ):
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith("profile: there is no 'peers'; there are mentoring, ")
+
+
+def test_experience_is_measured_as_the_profile_says(client: httpx.Client, strict: str) -> None:
+    address = "/api/cities/mechelen/could-teach/jelgava"
+    usual, aged = (told(client.get(address, params=asked)) for asked in ({}, {"profile": strict}))
+    assert (usual["profile"]["name"], aged["profile"]["name"]) == ("mentoring", "strict")
+    levels = [{one["theme"]["id"]: one["level"] for one in found["offers"]} for found in (usual, aged)]
+    shared = levels[0].keys() & levels[1].keys()
+    assert shared
+    assert all(levels[1][theme] <= levels[0][theme] for theme in shared)
+    assert any(levels[1][theme] < levels[0][theme] for theme in shared)
+    refused = client.get(address, params={"profile": "peers"})
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith("profile: there is no 'peers'; there are mentoring, ")
+
+
 def test_the_command_line_asks_the_service_and_shows_it_in_words(
-    server: Server, capsys: pytest.CaptureFixture[str]
+    server: Server, capsys: pytest.CaptureFixture[str], strict: str
 ) -> None:
     service = RunningService(server.url)
-    conditions = service.transferability("gothenburg--flyktingguide", {"mentee": {"city": "jelgava"}}, "fr")
+    asked = {"mentee": {"city": "jelgava"}, "profile": strict}
+    conditions = service.transferability("gothenburg--flyktingguide", asked, "fr")
     print_transferability(conditions, "fr")
-    print_in_return(service.could_teach("mechelen", "jelgava", "en"), "en")
+    print_in_return(service.could_teach("mechelen", "jelgava", "en", strict), "en")
     print_sets(service.mentor_sets({"needs": NEEDS}, "fr"), "fr")
     shown = " ".join(capsys.readouterr().out.split())
     assert "Ce qu’il faut demander à la ville mentore" in shown
     assert "Newcomers need some Swedish." in shown
+    assert "Tailles comparées selon le profil strict, version " in shown
     assert "What Mechelen could teach Jelgava" in shown
+    assert "Experience measured with the profile strict, version " in shown
     assert "Le plus petit ensemble de villes mentores" in shown
+
+
+@pytest.mark.parametrize(
+    "command", [("exposure",), ("transferability", "schaerbeek--camim", "jelgava"), ("reciprocity", "levadia", "gent")]
+)
+def test_commands_pass_the_profile_on(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Source:
+        """Takes down with which profile it is asked."""
+
+        def exposure(self, request: dict, **more: object) -> dict:
+            return asked.append(request["profile"]) or {}
+
+        def transferability(self, id: str, request: dict, **more: object) -> dict:
+            return asked.append(request["profile"]) or {}
+
+        def could_teach(self, mentee: str, mentor: str, *, profile: str, **more: object) -> dict:
+            return asked.append(profile) or {}
+
+    monkeypatch.setattr(cli, "read", lambda data, ask: ask(Source()))
+    done = CliRunner().invoke(cli.app, [*command, "--profile", "peer-learning", "--json"])
+    assert (done.exit_code, asked) == (0, ["peer-learning"])
