@@ -185,25 +185,15 @@ class Imports:
 
     def titles(self, kind: str) -> Titles:
         """Titles of all records of a kind that are not gone."""
-
-        def heads() -> Iterator[Head]:
-            after = None
-            while page := self.ledger.list(kind, after_id=after, limit=2000):
-                yield from page
-                after = page[-1].id
-
-        return Titles(
-            ((head.id, head.title) for head in heads() if head.state not in GONE),
-            lambda id: self._city_of(kind, id),
-        )
+        return Titles(self.ledger.titles(kind, but=GONE), lambda id: self._city_of(kind, id))
 
     def _city_of(self, kind: str, id: str) -> str | None:
         """The city a record names, read out of its newest N-Triples without parsing them."""
         declared = declaration().kind(kind).by_key.get("city")
-        head = self.ledger.head(kind, id)
-        if declared is None or head is None:
+        newest = self.ledger.newest(kind, id)
+        if declared is None or newest is None:
             return None
-        payload = self.ledger.revision(head.number).payload or ""
+        payload = newest.payload or ""
         found = re.search(rf"<{re.escape(str(declared.path))}> <{re.escape(self.base)}id/city/([a-z0-9-]+)>", payload)
         return found[1] if found else None
 

@@ -31,7 +31,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -374,6 +374,21 @@ class _Reading:
         found = self._revisions(visible.where(_heads.c.kind == _asked(kind), _heads.c.id == _asked(id)))
         return found[0] if found else None
 
+    def newest(self, kind: str, id: str) -> Revision | None:
+        """The newest revision of a record, whatever its state; None when there is no such record.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as tmp, Ledger.create(f"sqlite:///{tmp}/ledger.db", "https://x.org/") as ledger:
+        ...     with ledger.write() as tx:
+        ...         _ = tx.append(Change("city", "jelgava", "published", "public", "", "ilze"))
+        ...         _ = tx.append(Change("city", "jelgava", "draft", "public", "", "ilze"))
+        ...     ledger.newest("city", "jelgava").number
+        2
+        """
+        newest = select(_revisions).join(_heads, _heads.c.number == _revisions.c.number)
+        found = self._revisions(newest.where(_heads.c.kind == _asked(kind), _heads.c.id == _asked(id)))
+        return found[0] if found else None
+
     def history(self, kind: str, id: str) -> Revisions:
         """All revisions of one record with their payloads, oldest first; empty when there is no such record.
 
@@ -472,6 +487,23 @@ class _Reading:
             wanted = wanted.where(_heads.c.id > after_id)
         with self._connected() as connection:
             return [_head_of(row._mapping) for row in connection.execute(wanted.order_by(_heads.c.id).limit(limit))]
+
+    def titles(self, kind: str, but: Collection[str] = ()) -> Sequence[tuple[str, str]]:
+        """Identifier and title of every record of a kind whose newest revision is in none of the states `but`.
+
+        All at once and without the rest of their heads: 100,000 take half a second.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as tmp, Ledger.create(f"sqlite:///{tmp}/ledger.db", "https://x.org/") as ledger:
+        ...     with ledger.write() as tx:
+        ...         _ = tx.append(Change("city", "riga", "draft", "public", "", "ilze", title="Riga"))
+        ...         _ = tx.append(Change("city", "gent", "withdrawn", "public", "", "ilze", title="Ghent", reason="twice"))
+        ...     ledger.titles("city", but={"withdrawn"})
+        [('riga', 'Riga')]
+        """
+        wanted = select(_heads.c.id, _heads.c.title).where(_heads.c.kind == _asked(kind), _heads.c.state.not_in(but))
+        with self._connected() as connection:
+            return [(id, title) for id, title in connection.execute(wanted.order_by(_heads.c.id))]
 
     def in_states(self, states: Sequence[str], after: Key | None = None, limit: int = 50) -> Heads:
         """Records of any kind whose newest revision is in one of the states, by kind and identifier, after `after`.
