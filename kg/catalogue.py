@@ -1112,7 +1112,11 @@ class Catalogue:
     def _need_hits(self, need: Need, known: Understood, hits: Sequence[Found | Ranked]) -> NeedHits:
         """A need with what search found, one hit per city that took part in a practice."""
         thesaurus = self.search.thesaurus
-        themes = frozenset(match.theme for match in known.themes) | frozenset(need.themes)
+        strengths = {match.theme: match.strength for match in known.themes} | dict.fromkeys(need.themes, 1.0)
+        themes = frozenset(strengths)
+        for theme in themes:
+            for below in thesaurus.descendants(theme):
+                strengths[below] = max(strengths.get(below, 0.0), strengths[theme])
         return NeedHits(
             hits=tuple(
                 Hit(hit.practice, city, hit.similarity, hit.passage)
@@ -1124,6 +1128,7 @@ class Catalogue:
             broader=frozenset(one for theme in themes for one in thesaurus.ancestors(theme)),
             weight=need.weight,
             text=need.text,
+            strengths=strengths,
         )
 
     def _need_answer(self, need: Need, known: Understood, language: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ ONGOING = frozenset({"running", "continued", "changed", "starting"})
 class Input:
     """What one practice adds to a level, factor by factor, so that the level can be explained.
 
-    `about` is how far the practice is about the need: 1 when it carries one of its themes or a
-    narrower one, else its similarity. `tie`, `evidence` and `freshness` are the weights of the city's
+    `about` is how far the practice is about the need: 1 when it carries its surest theme or a narrower one,
+    less for a theme found less surely (`theme_share`), and at least its similarity. `tie`, `evidence` and `freshness` are the weights of the city's
     tie, of the kind of evidence and of age. All four are in [0, 1]; where `evidence_type` (a notation)
     or `year` (the newest sure one) is None, the usual value stands in.
     """
@@ -150,16 +150,29 @@ def noisy_or(weights: Iterable[float], best: int) -> float:
     return 1.0 - math.prod(1.0 - weight for weight in sorted(weights, reverse=True)[:best])
 
 
+def theme_share(sureness: float, profile: Profile) -> float:
+    """How far a practice on a theme is about the need: sureness ^ theme power, in (0, 1].
+
+    `sureness` is how surely the need means the theme beside the surest one: words that lead to a theme by accident lead
+    there weakly. The surest counts whole however weakly it was found, because a level that is smaller for every city
+    would let those of unknown level pass all others. Own formula; docs/methods.md has what it was compared with.
+
+    >>> theme_share(1.0, Profile()), theme_share(0.5, Profile())
+    (1.0, 0.25)
+    """
+    return sureness**profile.theme_power
+
+
 def mentor_level(
     city: CityFacts, need: NeedHits, similarities: Mapping[str, float], profile: Profile, as_of: date
 ) -> Level | None:
     """A possible mentor's experience with a need; None where neither practice nor statement speaks of it.
 
-    Practices on the need's themes or narrower ones count whole, others by their similarity to the
-    need (`similarities`, by id of a practice of the city), so that a need without a recognised theme has a level too.
-    Plans are no experience yet. Source: DOMAIN 2.4.
+    Practices on the need's surest theme or narrower ones count whole, on other themes by `theme_share`, all at least
+    by their similarity to the need (`similarities`, by id of a practice of the city), so that a need without a
+    recognised theme has a level too. Plans are no experience yet. Source: DOMAIN 2.4.
 
-    A statement counts as its level × how far its basis is relied on × its age. The larger of statement
+    A statement counts as its level × how far its basis is relied on × its age × the share of its theme. The larger of statement
     and documents holds: no record is not no experience, and a city's own word alone (at most .5) does
     not outrank what is documented well. So a new record never lowers its city.
 
@@ -172,7 +185,7 @@ def mentor_level(
     (0.92, [('a', 1.0), ('b', 0.4)])
     """
     documented, extent = _documented(city, need, similarities, profile, as_of)
-    stated = [(_reliance(s, profile, as_of), s) for s in _on_need(city.experience, need)]
+    stated = [(share * _reliance(s, profile, as_of), s) for share, s in _on_need(city.experience, need, profile)]
     said, statement = max(stated, key=lambda pair: pair[0], default=(0.0, None))
     shown = noisy_or((i.weight for i in documented), profile.best) if documented else None
     if shown is None and statement is None:
@@ -186,7 +199,7 @@ def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) 
 
     What the mentee says of itself wins over its records: it knows what it lacks, and a single practice
     on record does not make it experienced. Otherwise its practices on the need's themes are counted
-    as a mentor's are. Source: DOMAIN 2.4 ("let the mentee declare").
+    as a mentor's are, and a theme found less surely counts less in both. Source: DOMAIN 2.4 ("let the mentee declare").
 
     >>> need = NeedHits((), themes=frozenset({"heat"}), broader=frozenset({"climate"}))
     >>> mentee_level(Mentee(), need, Profile(), date(2026, 1, 1)) is None
@@ -195,13 +208,13 @@ def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) 
     >>> mentee_level(beginner, need, Profile(), date(2026, 1, 1)).value
     0.25
     """
-    statements = _on_need(mentee.experience, need)
-    own_words = [s for s in statements if s.basis != "derived"] or statements
+    statements = _on_need(mentee.experience, need, profile)
+    own_words = [(share, s) for share, s in statements if s.basis != "derived"] or statements
     documented, extent = _documented(mentee, need, {}, profile, as_of)
     shown = noisy_or((i.weight for i in documented), profile.best) if documented else None
     if own_words:
-        statement = max(own_words, key=lambda s: s.level)
-        return Level(statement.level, shown, statement, documented, None if extent is None else statement.level)
+        level, statement = max(((share * s.level, s) for share, s in own_words), key=lambda pair: pair[0])
+        return Level(level, shown, statement, documented, None if extent is None else level)
     return None if shown is None else Level(shown, shown, None, documented, extent)
 
 
@@ -219,8 +232,10 @@ def _documented(
     about = {id: similarity for id, similarity in similarities.items() if similarity > 0}
     on_theme = city.practices_on
     for theme in need.covered & on_theme.keys():
+        share = theme_share(need.sureness[theme], profile)
         for practice in on_theme[theme]:
-            about[practice.id] = 1.0
+            if share > about.get(practice.id, 0.0):
+                about[practice.id] = share
     whole = _whole_inputs(city, profile, as_of)
     counted = [(id, share, one) for id, share in about.items() if (one := whole[id]) is not None]
     # The products in the order of Input.weight, so that they are the same numbers.
@@ -250,10 +265,13 @@ def _whole_inputs(city: CityFacts | Mentee, profile: Profile, as_of: date) -> Ma
     return known[1]
 
 
-def _on_need(statements: Iterable[DeclaredExperience], need: NeedHits) -> list[DeclaredExperience]:
-    """Statements on the need's themes or narrower ones; else those on broader themes."""
+def _on_need(
+    statements: Iterable[DeclaredExperience], need: NeedHits, profile: Profile
+) -> list[tuple[float, DeclaredExperience]]:
+    """Statements on the need's themes or narrower ones, each with the share of its theme; else those on broader themes."""
     listed = list(statements)
-    return [s for s in listed if s.theme in need.covered] or [s for s in listed if s.theme in need.broader]
+    on_theme = [(theme_share(need.sureness[s.theme], profile), s) for s in listed if s.theme in need.covered]
+    return on_theme or [(1.0, s) for s in listed if s.theme in need.broader]
 
 
 def _reliance(statement: DeclaredExperience, profile: Profile, as_of: date) -> float:

@@ -49,6 +49,8 @@ class NeedHits:
 
     `themes` are those named or recognised; `narrower` and `broader` are all below and above them.
     `weight` is how much the need counts beside the request's others: above 0, 1 unless the mentee says.
+    `strengths` say how surely the need means a theme or one narrower, in (0, 1]; 1 for those that it leaves out, as
+    for themes that somebody chose.
     """
 
     hits: tuple[Hit, ...]
@@ -57,11 +59,24 @@ class NeedHits:
     broader: frozenset[str] = frozenset()
     weight: float = 1.0
     text: str = ""
+    strengths: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @cached_property
     def covered(self) -> frozenset[str]:
         """Themes a practice on this need may carry: those of the need and all narrower ones."""
         return self.themes | self.narrower
+
+    @cached_property
+    def sureness(self) -> Mapping[str, float]:
+        """How surely each covered theme is meant beside the surest one, in (0, 1].
+
+        >>> need = NeedHits((), themes=frozenset({"housing", "gender"}), strengths={"housing": 0.5, "gender": 0.25})
+        >>> need.sureness["housing"], need.sureness["gender"]
+        (1.0, 0.5)
+        """
+        told = {theme: self.strengths.get(theme, 1.0) for theme in self.covered}
+        surest = max(told.values(), default=1.0)
+        return {theme: strength / surest for theme, strength in told.items()}
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class Profile:
     ones over the starting data in 2026. `experience.usual_values` measures them on other data.
     `half_life_years`: the age at which a practice counts half.
     `best` and `discount`: m and γ of the discounted sum over a city's best practices.
+    `theme_power`: how steeply experience with a theme counts less the less surely the need means it beside its surest
+    theme; 0 counts every theme whole. From 1.5 to 3 the starting data say the same (docs/methods.md has the trials).
     `full_gap`: the difference of levels from which on a larger gap adds nothing, in (0, 1].
     `best_gap`: the difference of levels that is best, in [0, 1], where cities are to learn from each other as peers;
     a gap that lies `full_gap` from it counts 0. None: the larger the better, as mentoring wants it.
@@ -61,7 +63,7 @@ class Profile:
     """
 
     name: str = "mentoring"
-    version: str = "1"
+    version: str = "2"
     label: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {
@@ -96,6 +98,7 @@ class Profile:
     half_life_years: float = 6.0
     best: int = 3
     discount: float = 0.5
+    theme_power: float = 2.0
     full_gap: float = 0.5
     best_gap: float | None = None
     size_ratio: float = 100.0

@@ -20,7 +20,7 @@ MENTORING = Profile()
 PEER_LEARNING = replace(
     MENTORING,
     name="peer-learning",
-    version="1",
+    version="2",
     label=MappingProxyType(
         {
             "en": "Cities that are about as far along, in similar circumstances, learn from each other.",
@@ -80,6 +80,13 @@ MEANINGS: Mapping[str, Names] = {
         "en": "How much each further practice counts of the one before it, from 0 to 1 (γ).",
         "fr": "Part de chaque pratique supplémentaire par rapport à la précédente, de 0 à 1 (γ).",
     },
+    "theme_power": {
+        "en": "How steeply experience with a theme counts less the less surely the need means it beside its surest theme: "
+        "its strength by the largest, to this power; 0 counts every theme whole.",
+        "fr": "Vitesse à laquelle l’expérience d’un thème compte moins lorsque le besoin le désigne moins sûrement que "
+        "son thème le plus sûr : sa force divisée par la plus grande, à cette puissance ; 0 compte tous les thèmes en "
+        "entier.",
+    },
     "full_gap": {
         "en": "The difference of levels from which on a larger one adds nothing; with a best gap, how far from it "
         "the factor is 0.",
@@ -131,7 +138,7 @@ def named_profile(profiles: Mapping[str, Profile], name: str | None, default: st
     Raises BadRequest with the names there are.
 
     >>> named_profile(BUILT_IN, None, "mentoring").version
-    '1'
+    '2'
     >>> named_profile(BUILT_IN, "peer", "mentoring")
     Traceback (most recent call last):
     kg.errors.BadRequest: profile: there is no 'peer'; there are mentoring, peer-learning
@@ -299,6 +306,7 @@ READERS: Mapping[str, Callable[[Any, Profile, str], Any]] = {
     "half_life_years": _number(0, 100, above=True),
     "best": _number(1, 20, whole=True),
     "discount": _number(0, 1),
+    "theme_power": _number(0, 10),
     "full_gap": _number(0, 1, above=True),
     "best_gap": _number(0, 1),
     "size_ratio": _number(1, 1_000_000, above=True),

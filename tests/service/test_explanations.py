@@ -62,7 +62,7 @@ def test_a_profile_is_chosen_by_name_and_told(client: httpx.Client) -> None:
     peers = told(client, profile="peer-learning", mentee=mentee, weights={"trust": 0})
     assert peers["profile"] == {
         "name": "peer-learning",
-        "version": "1",
+        "version": "2",
         "changed": ["trust"],
         "weights": {"trust": 0.0},
     }
@@ -183,7 +183,7 @@ def test_an_answer_comes_as_a_text_to_forward(
             assert said["text"] in plain
         assert "Ce que fait une ville mentore, et ce qu’elle ne fait pas" in plain
         assert "creativecommons.org" in plain
-        assert "profil mentoring, version 1" in plain
+        assert "profil mentoring, version 2" in plain
     assert client.post("/api/suggestions", json=ASKED, headers={"accept": "image/png"}).status_code == 406
 
 
@@ -197,4 +197,4 @@ def test_the_first_page_marks_the_sentence_and_tells_where_the_language_is_weak(
         assert warning["text"] in page
     french = client.get("/", params={"need": NEED, "lang": "fr"}).text
     assert re.search(r"<mark>[^<]+</mark>", french)
-    assert "Classement selon le profil mentoring, version 1." in french
+    assert "Classement selon le profil mentoring, version 2." in french

@@ -107,6 +107,7 @@ def needs(draw, known):
         hits=tuple(Hit(practice, city, draw(similarities)) for practice, city in pairs),
         themes=draw(themes),
         weight=draw(st.sampled_from((0.5, 1.0, 3.0))),
+        strengths=draw(st.dictionaries(st.sampled_from(THEMES), st.sampled_from((0.25, 0.5, 0.9)))),
     )
 
 

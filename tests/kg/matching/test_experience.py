@@ -60,6 +60,45 @@ def test_practices_on_narrower_themes_count_whole_and_on_broader_ones_by_similar
     assert {(i.practice, i.about) for i in level.inputs} == {("a", 1.0), ("b", 0.5)}
 
 
+UNSURE = replace(HEAT, themes=frozenset({"heat", "school"}), strengths={"heat": 0.8, "shade": 0.8, "school": 0.4})
+
+
+def test_a_theme_found_half_as_surely_counts_a_quarter_and_the_surest_whole():
+    gent = city(practice("a", themes=frozenset({"shade"})), practice("b", themes=frozenset({"school"})))
+    level = mentor_level(gent, UNSURE, {}, PROFILE, AS_OF)
+    assert {i.practice: i.about for i in level.inputs} == {"a": 1.0, "b": 0.25}
+    alone = replace(UNSURE, themes=frozenset({"school"}), narrower=frozenset())
+    assert mentor_level(gent, alone, {}, PROFILE, AS_OF).inputs[0].about == 1.0
+    every = mentor_level(gent, UNSURE, {}, replace(PROFILE, theme_power=0.0), AS_OF)
+    assert [i.about for i in every.inputs] == [1.0, 1.0]
+
+
+def test_a_practice_on_an_unsure_theme_counts_at_least_by_its_similarity():
+    gent = city(practice("b", themes=frozenset({"school"})))
+    assert mentor_level(gent, UNSURE, {"b": 0.6}, PROFILE, AS_OF).inputs[0].about == 0.6
+    both = city(practice("b", themes=frozenset({"school", "heat"})))
+    assert mentor_level(both, UNSURE, {"b": 0.6}, PROFILE, AS_OF).inputs[0].about == 1.0
+
+
+def test_statements_on_an_unsure_theme_count_less_too():
+    said = DeclaredExperience("school", 1.0, "assessed", date(2026, 1, 1))
+    assert mentor_level(city(experience=(said,)), UNSURE, {}, PROFILE, AS_OF).value == pytest.approx(0.9 / 4)
+    mentee = Mentee(experience=(said, DeclaredExperience("heat", 0.5)))
+    level = mentee_level(mentee, UNSURE, PROFILE, AS_OF)
+    assert (level.value, level.stated.theme) == (0.5, "heat")
+    assert mentee_level(replace(mentee, experience=(said,)), UNSURE, PROFILE, AS_OF).value == 0.25
+
+
+@promise(practices("p"), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_theme_found_more_surely_never_lowers_the_level(drawn, less, more):
+    gent = city(replace(drawn, themes=frozenset({"school"})))
+    weak, strong = (
+        mentor_level(gent, replace(UNSURE, strengths={"heat": 1.0, "school": found}), {}, PROFILE, AS_OF)
+        for found in sorted((less, more))
+    )
+    assert weak is None or 0 <= weak.value <= strong.value <= 1
+
+
 def test_only_the_best_practices_count():
     gent = city(*(practice(f"p{n}", end=2026, evidence="activity-counts") for n in range(9)))
     assert mentor_level(gent, HEAT, {}, PROFILE, AS_OF).value == pytest.approx(1 - 0.5**3)
