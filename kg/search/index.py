@@ -153,11 +153,6 @@ class PassageIndex(IndexOfPoints):
             records: list[Any] = self._shard.retrieve(list(points), with_payload=True, with_vector=vectors)
         return [_read_record(record) for record in records]
 
-    def _counted(self, key: str, condition: Condition) -> dict[str, int]:
-        request = engine.FacetRequest(key, limit=1_000, exact=True, filter=_filter(condition))
-        with _engine_errors():
-            return {str(hit.value): hit.count for hit in self._shard.facet(request).hits}
-
     # ----------------------------------------------------------------------------------- optimising
 
     def optimise_when_due(self) -> None:

@@ -30,8 +30,7 @@ LAYOUT = "2"
 
 MOST_PASSAGES = 0xFFFF
 SPARSE = ("words", "beginnings")
-KEYWORDS = ("practice", "city", "country", "themes_all", "languages", "evidence", "collection", "head")
-FACETS = {"country": "country", "themes": "themes_all", "evidence": "evidence", "languages": "languages"}
+KEYWORDS = ("practice", "city", "country", "themes_all", "languages", "collection")
 
 Vectors = npt.NDArray[np.float32]
 
@@ -95,18 +94,17 @@ class Scored:
 
 @dataclass(frozen=True)
 class Condition:
-    """Which points may be found: those that meet the filters, carry one of these themes, begin a practice, or are named."""
+    """Which points may be found: those that meet the filters, carry one of these themes, or are named."""
 
     filters: Filters = field(default_factory=Filters)
     carrying: Sequence[str] = ()
-    heads: bool = False
     points: Sequence[UUID] = ()
 
     def wanted(self) -> dict[str, list[str]]:
         """The values of which a point must have one, by key of its payload.
 
-        >>> Condition(Filters(countries=frozenset({"LV", "BE"})), heads=True).wanted()
-        {'country': ['BE', 'LV'], 'head': ['yes']}
+        >>> Condition(Filters(countries=frozenset({"LV", "BE"}))).wanted()
+        {'country': ['BE', 'LV']}
         """
         values: dict[str, Iterable[str]] = {
             "country": self.filters.countries,
@@ -115,8 +113,7 @@ class Condition:
             "collection": self.filters.collections,
             "practice": self.filters.practices,
         }
-        must = [(key, sorted(some)) for key, some in values.items() if some]
-        return dict(must) | ({"head": ["yes"]} if self.heads else {})
+        return {key: sorted(some) for key, some in values.items() if some}
 
     def unwanted(self) -> dict[str, list[str]]:
         """The values none of which a point may have."""
@@ -233,9 +230,6 @@ class SearchIndex(Protocol):
     def vectors_of(self, practice: str) -> tuple[Vectors, dict[str, list[int]], dict[str, Any]] | None:
         """A practice's passages as rows, the numbers of its words and beginnings, and its facts; None when not in."""
 
-    def facets(self, filters: Filters) -> dict[str, dict[str, int]]:
-        """How many practices that meet the filters have each value, most frequent first, equal ones by name."""
-
     def optimise_when_due(self) -> None:
         """Begin to make the index fast where that is ours to do and much is new."""
 
@@ -307,10 +301,6 @@ class IndexOfPoints(ABC):
     def _stored(self, points: Sequence[UUID], *, vectors: bool = False) -> list[Stored]:
         """These points, as far as they are there, in any order."""
 
-    @abstractmethod
-    def _counted(self, key: str, condition: Condition) -> dict[str, int]:
-        """How many points that meet the condition have each value of a key, at most 1,000 values."""
-
     def candidates(self, queries: Sequence[Query], filters: Filters, depth: int) -> list[Candidates]:
         """See `SearchIndex`."""
         if not queries or not self.count:
@@ -380,14 +370,6 @@ class IndexOfPoints(ABC):
         rows = np.array([one.dense for one in stored], np.float32)
         return rows, {name: list(head.sparse.get(name, ())) for name in SPARSE}, head.payload
 
-    def facets(self, filters: Filters) -> dict[str, dict[str, int]]:
-        """See `SearchIndex`."""
-        condition = Condition(filters, heads=True)
-        return {
-            name: dict(sorted(self._counted(key, condition).items(), key=lambda pair: (-pair[1], pair[0])))
-            for name, key in FACETS.items()
-        }
-
 
 # ---------------------------------------------------------------------------------------------- points
 
@@ -431,8 +413,7 @@ def points_of(
         }
         if place == 0:
             sparse = {name: weights for name in SPARSE if (weights := getattr(document, name))}
-            # A keyword: the engine does not match booleans.
-            payload |= {**document.facts, "revision": document.revision, "head": "yes"}
+            payload |= {**document.facts, "revision": document.revision}
         yield point_id(document.practice, count, place), vector.tolist(), sparse, payload
 
 

@@ -329,9 +329,6 @@ class QdrantIndex(IndexOfPoints):
                 found.append(Stored(UUID(str(record.id)), record.payload or {}, given.get("dense", ()), sparse))
         return found
 
-    def _counted(self, key: str, condition: Condition) -> dict[str, int]:
-        return self._calls.facet(self._collection, key, _filter(condition))
-
 
 class _Calls:
     """Our requests to the server: sent again while it is away, its errors turned into ours."""
@@ -419,14 +416,6 @@ class _Calls:
                 collection, ids, with_payload=True, with_vectors=vectors, consistency=self._consistency
             )
         )
-
-    def facet(self, collection: str, key: str, condition: Any) -> dict[str, int]:
-        answer = self._do(
-            lambda client: client.facet(
-                collection, key, facet_filter=condition, limit=1_000, exact=True, consistency=self._consistency
-            )
-        )
-        return {str(hit.value): hit.count for hit in answer.hits}
 
     @property
     def _ordering(self) -> Any:

@@ -589,10 +589,6 @@ class SearchView:
         page = tuple(rest[:limit])
         return Page(answer.understood, page, _write_cursor(page[-1]) if len(rest) > limit else None)
 
-    def facets(self, filters: Filters | None = None) -> dict[str, dict[str, int]]:
-        """How many practices that meet the filters have each country, theme, evidence and language."""
-        return self._index.facets(filters or Filters())
-
     def _query(self, vector: Sequence[float], understood: Understood, themes: Mapping[str, float]) -> Query:
         """A need as the index is asked: rare words weigh more, and labels behind the need count like its words."""
         texts: list[tuple[str, str | None]] = [(understood.text, understood.language)]

@@ -128,9 +128,6 @@ def _answered(client: QdrantClient, method: str, path: str, body: dict[str, Any]
             return _json(client.query_batch_points(name, models.QueryRequestBatch(**body).searches))
         case "POST", "/points/count":
             return _json(client.count(name, exact=True))
-        case "POST", "/facet":
-            facet = models.FacetRequest(**body)
-            return _json(client.facet(name, facet.key, facet_filter=facet.filter, limit=facet.limit or 10))
     raise AssertionError(f"{method} {path}")
 
 

@@ -129,29 +129,13 @@ def test_a_filter_lets_in_what_meets_it(index, filters, expected):
     )
     query = asking(words={1: 1.0}, themes=("housing",))
     assert scores(index, query, filters).keys() == expected
-    assert sum(index.facets(filters)["country"].values()) == len(expected)
-
-
-def test_facets_count_practices_not_passages(index):
-    index.change(
-        practices=[
-            document("a", [1, 0, 0, 0], [0, 1, 0, 0], country="LV", themes_all=["x", "y"], evidence=["label"]),
-            document("b", country="BE", themes_all=["y"]),
-            document("c", country="LV"),
-        ],
-        marker=1,
-    )
-    facets = index.facets(Filters())
-    assert facets["country"] == {"LV": 2, "BE": 1}
-    assert list(facets["themes"].items()) == [("y", 2), ("x", 1)]
-    assert facets["evidence"] == {"label": 1}
 
 
 def test_what_is_stored_with_all_passages_can_be_refreshed(index):
     index.change(practices=[document("a", [1, 0, 0, 0], [0, 1, 0, 0]), document("b")], marker=1)
     index.change(refreshed=[("a", {"country": "EE"})])
     assert scores(index, asking(0, 1, 0, 0), Filters(countries=frozenset({"EE"})))["a"][0] == pytest.approx(1.0)
-    assert index.facets(Filters())["country"] == {"EE": 1, "LV": 1}
+    assert scores(index, asking(), Filters(countries=frozenset({"LV"}))).keys() == {"b"}
 
 
 def test_a_practice_needs_a_vector_for_every_passage(index):

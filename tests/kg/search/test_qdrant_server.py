@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from qdrant_client import QdrantClient
@@ -107,7 +108,7 @@ def test_an_away_server_is_told_as_such_and_nothing_of_it_is_shown(tmp_path):
     with serving() as front:
         url = front.url
     with contextlib.closing(opened(tmp_path, QdrantServer(url, retries=0))) as index:
-        for asked in (index.look, lambda: index.change(marker=1), lambda: index.facets(Filters())):
+        for asked in (index.look, lambda: index.change(marker=1), lambda: index.payloads([UUID(int=1)])):
             with pytest.raises(ServerAway) as told:
                 asked()
             assert str(told.value) == "the search engine does not answer; it is asked again later"
@@ -173,7 +174,7 @@ def test_an_emptied_server_is_noticed_and_the_index_begins_anew(tmp_path, index,
     ):
         if running:
             with pytest.raises(IndexMismatch, match="made again"):
-                one.facets(Filters())
+                one.candidates([asking()], Filters(), 5)
         assert (one.look(), one.count, one.held()) == (0, 0, {})
         one.change(practices=[document("c")], marker=1)
         assert scores(one, asking()).keys() == {"c"}

@@ -181,7 +181,6 @@ def test_no_needs_give_no_answers(view):
 def test_an_empty_view_answers_with_nothing(opened):
     view = opened()
     assert view.find(NeedText("anything")) == []
-    assert view.facets() == {"country": {}, "themes": {}, "evidence": {}, "languages": {}}
     assert view.search(NeedText("anything")).next is None
 
 
@@ -195,9 +194,8 @@ def test_an_empty_view_answers_with_nothing(opened):
         (Filters(exclude_cities=frozenset({"jelgava"})), {"buddies"}),
     ],
 )
-def test_filters_hold_for_finding_and_for_facets(view, filters, expected):
+def test_filters_hold_for_finding(view, filters, expected):
     assert {f.practice for f in view.find(NeedText("newcomers refugees choir"), filters=filters)} == expected
-    assert sum(view.facets(filters)["languages"].values()) >= len(expected)
 
 
 _NAMES = itertools.count()
@@ -212,7 +210,6 @@ def test_the_order_of_records_does_not_change_an_answer(opened, revisions):
         second.apply([one], 8)
     for text in ("refugees need dwellings", "Nous cherchons un logement", "choir and Dutch"):
         assert first.find(NeedText(text)) == second.find(NeedText(text))
-    assert first.facets() == second.facets()
 
 
 def test_a_rebuilt_index_gives_the_same_answer_as_one_that_was_changed_often(opened):
@@ -321,14 +318,13 @@ def test_a_city_that_moves_takes_its_practices_along(view):
     assert view.find(NeedText("x"), filters=Filters(countries=frozenset({"NL"}))) == []
 
 
-def test_a_theme_moved_below_another_moves_its_practices_in_filters_and_facets(view):
+def test_a_theme_moved_below_another_moves_its_practices_in_filters(view):
     view.apply([revision(20, {**THEMES[1], "broader": "language"}, "theme")], 20)
     assert ids(view.find(NeedText("x"), filters=Filters(themes=frozenset({"housing"})))) == []
     assert set(ids(view.find(NeedText("x"), filters=Filters(themes=frozenset({"language"}))))) == {
         "buddies",
         "rent-guarantee",
     }
-    assert view.facets()["themes"] == {"language": 2, "housing-access": 1}
 
 
 def test_a_new_label_of_a_theme_is_understood_at_once(view):
