@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -318,19 +318,10 @@ class FlagAnswers:
         """The newest answer to each flag of a record, by the flag's key."""
         return {answer.key: answer for answer in self.history_of(kind, id)}
 
-    def answers_of_many(self, records: Sequence[tuple[str, str]]) -> dict[str, Answer]:
-        """The newest answer to each flag of some records, by the flag's key, in one query."""
-        names = [f"{kind}/{id}" for kind, id in records]
-        return {answer.key: answer for answer in self._read(names)}
-
     def history_of(self, kind: str, id: str) -> list[Answer]:
         """Every answer to flags of a record, oldest first."""
-        return self._read([f"{kind}/{id}"])
-
-    def _read(self, names: Sequence[str]) -> list[Answer]:
-        if not names:
-            return []
-        wanted = select(_answers).where(or_(_answers.c.record.in_(names), _answers.c.other.in_(names)))
+        name = f"{kind}/{id}"
+        wanted = select(_answers).where(or_(_answers.c.record == name, _answers.c.other == name))
         with self._beside.reading() as connection:
             rows = connection.execute(wanted.order_by(_answers.c.number)).all()
         return [Answer(r.key, r.digest, r.verdict, r.note, r.author, datetime.fromisoformat(r.time)) for r in rows]

@@ -241,11 +241,6 @@ class Discussion:
                 return found[:limit], f"{found[limit - 1].kind}/{found[limit - 1].id}"
         return found, None
 
-    def waits_for(self, kind: str, id: str, actor: Actor) -> Waiting | None:
-        """Whom one record waits for; None where it is finished."""
-        head = self._rights.visible_head(kind, id, actor)
-        return self._waits(head) if head.state in OPEN and self._rights.may_see(actor, head) else None
-
     def _unfinished(self, after: Key | None) -> Iterator[Head]:
         """Heads in an open state, by kind and identifier, read a page at a time."""
         while page := self._ledger.in_states(OPEN, after=after, limit=200):

@@ -10,9 +10,9 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from operator import mul
-from typing import Any, Literal
+from typing import Literal
 
 from kg.search.text import terms, words
 
@@ -109,14 +109,6 @@ class Profile:
         """
         return _clip((cosine - self.dense_floor) / (self.dense_ceiling - self.dense_floor))
 
-    def as_json(self) -> dict[str, Any]:
-        """The profile as plain JSON, to be shown or stored.
-
-        >>> profile_from_json(Profile().as_json()) == Profile()
-        True
-        """
-        return asdict(self)
-
     def only(self, signal: str) -> Profile:
         """This profile with one signal alone, for comparison.
 
@@ -125,15 +117,6 @@ class Profile:
         """
         alone = Weights(**{name: float(name == signal) for name in SIGNALS})
         return Profile(**{**self.__dict__, "read": alone, "bridged": alone, "unbridged": alone})
-
-
-def profile_from_json(data: Mapping[str, Any]) -> Profile:
-    """The profile that `as_json` gave.
-
-    Raises TypeError for a key that is none of a profile's.
-    """
-    situations = {name: Weights(**data[name]) for name in ("read", "bridged", "unbridged") if name in data}
-    return Profile(**{**data, **situations})
 
 
 def profile_for(identity: str) -> Profile:

@@ -919,8 +919,7 @@ def test_whom_a_record_waits_for(desk: Curation) -> None:
     assert [waits(one) for one in (ANNA, BELA)] == [set(), {"riga"}]
     number = desk.give_back("city", "riga", BELA, expected=number, note="since when?").revision
     assert [waits(one) for one in (ILZE, BELA)] == [{"riga"}, set()]
-    one = talk.waits_for("city", "riga", ILZE)
-    assert one is not None
+    [one] = talk.waiting(ILZE, mine=True)[0]
     assert (one.for_accounts, one.state) == (("ilze",), "returned")
     page, cursor = talk.waiting(ADA, limit=1)
     rest, end = talk.waiting(ADA, limit=1, cursor=cursor)

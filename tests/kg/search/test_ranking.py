@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kg.search import ranking
-from kg.search.ranking import SIGNALS, Filters, Profile, Weights, profile_from_json
+from kg.search.ranking import SIGNALS, Filters, Profile, Weights
 
 unit = st.floats(0, 1)
 weight = st.floats(0.01, 10)
@@ -117,13 +116,6 @@ def test_european_words_share_their_beginnings_and_short_words_are_none():
 
 def test_words_and_beginnings_never_share_a_number():
     assert not ranking.word_counts([("house", None)]).keys() & ranking.beginning_counts(["house"]).keys()
-
-
-def test_a_profile_survives_json():
-    changed = replace(Profile(), version="2", bridged=Weights(0.1, 0.2, 0.3, 0.4), depth=7)
-    assert profile_from_json(changed.as_json()) == changed
-    with pytest.raises(TypeError):
-        profile_from_json({"dense_flor": 0.1})
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
