@@ -26,7 +26,8 @@
     └── IndexMismatch          an index was built with another model or layout; rebuild it
 
 A message says what was wrong, where, and what would be right, with the value quoted. It never
-shows paths outside the data folder, addresses or tokens.
+shows paths outside the data folder, addresses or tokens. Refusals that people meet at work (who they are,
+what they may, states, revisions, what is not there) are told in English and French.
 """
 
 from __future__ import annotations
@@ -35,9 +36,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+Words = str | Mapping[str, str]
+"""A message: in English, or by language, {"en": …, "fr": …}."""
+
 
 class KgError(Exception):
-    """Base of all errors that kg raises on purpose; `str()` is the message for people."""
+    """Base of all errors that kg raises on purpose; `str()` is the message for people, in English.
+
+    >>> error = KgError({"en": "it is closed", "fr": "c'est fermé"})
+    >>> str(error), error.texts()["fr"], KgError("English alone").texts()
+    ('it is closed', "c'est fermé", {'en': 'English alone'})
+    """
+
+    def __init__(self, message: Words = "") -> None:
+        super().__init__(message)
+
+    def texts(self) -> Mapping[str, str]:
+        """The message in every language it is told in; always in English."""
+        message = self.args[0] if self.args else ""
+        return message if isinstance(message, Mapping) else {"en": str(message)}
+
+    def told(self, language: str) -> str:
+        """The message in a language, in English where it is not told in it."""
+        texts = self.texts()
+        return texts.get(language, texts["en"])
+
+    def __str__(self) -> str:
+        return self.told("en")
 
 
 @dataclass(frozen=True)
@@ -76,9 +101,10 @@ class InvalidRecord(KgError):
     id: str
     problems: Sequence[Problem] = field(default_factory=tuple)
 
-    def __str__(self) -> str:
+    def texts(self) -> Mapping[str, str]:
+        """The problems in a row. They were found in one language, that of whoever asked: it stands for all."""
         listed = "; ".join(f"{p.field}: {p.message}" if p.field else p.message for p in self.problems)
-        return f"{self.kind} {quoted(self.id)}: {listed}"
+        return dict.fromkeys(("en", "fr"), f"{self.kind} {quoted(self.id)}: {listed}")
 
 
 class UnreadableInput(KgError):
@@ -96,7 +122,7 @@ class StaleRecord(KgError):
     changes do not touch, for callers who may see it.
     """
 
-    def __init__(self, message: str, current: int | None = None, difference: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, message: Words, current: int | None = None, difference: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.current, self.difference = current, difference
 
@@ -117,13 +143,16 @@ class StillReferenced(KgError):
     id: str
     referring: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
-    def __str__(self) -> str:
-        listed = ", ".join(f"{kind} {quoted(id)}" for kind, id in self.referring[:10])
-        more = f" and {len(self.referring) - 10} more" if len(self.referring) > 10 else ""
-        return (
-            f"{self.kind} {quoted(self.id)} is referred to by {listed}{more}: name the record that replaces it, "
-            "or change these first"
-        )
+    def texts(self) -> Mapping[str, str]:
+        """Who refers to it, the first ten, and what to do."""
+        listed, rest = ", ".join(f"{kind} {quoted(id)}" for kind, id in self.referring[:10]), len(self.referring) - 10
+        more, others = (f" and {rest} more", f" et {rest} autres") if rest > 0 else ("", "")
+        return {
+            "en": f"{self.kind} {quoted(self.id)} is referred to by {listed}{more}: name the record that replaces it, "
+            "or change these first",
+            "fr": f"{self.kind} {quoted(self.id)} est cité par {listed}{others} : nommez la fiche qui le remplace, "
+            "ou modifiez d’abord celles-ci",
+        }
 
 
 class NotFound(KgError):
@@ -132,16 +161,30 @@ class NotFound(KgError):
 
 @dataclass
 class Gone(KgError):
-    """The record was withdrawn or merged. `replaced_by` is the identifier that took its place, if any."""
+    """The record was withdrawn or merged. `replaced_by` is the identifier that took its place, if any.
+
+    `reason` is in the words of whoever withdrew it, or in ours by language.
+    """
 
     kind: str
     id: str
-    reason: str = ""
+    reason: Words = ""
     replaced_by: str | None = None
 
-    def __str__(self) -> str:
-        moved = f" It was replaced by {quoted(self.replaced_by)}." if self.replaced_by else ""
-        return f"{self.kind} {quoted(self.id)} was withdrawn: {self.reason or 'no reason is recorded'}.{moved}"
+    def reason_in(self, language: str) -> str:
+        """Why it went; "" where no reason is recorded."""
+        return self.reason if isinstance(self.reason, str) else self.reason[language]
+
+    def texts(self) -> Mapping[str, str]:
+        """Why it went, and what took its place."""
+        moved = quoted(self.replaced_by) if self.replaced_by else ""
+        english, french = self.reason_in("en"), self.reason_in("fr")
+        return {
+            "en": f"{self.kind} {quoted(self.id)} was withdrawn: {english or 'no reason is recorded'}."
+            + (f" It was replaced by {moved}." if moved else ""),
+            "fr": f"{self.kind} {quoted(self.id)} a été retiré : {french or 'aucune raison n’est indiquée'}."
+            + (f" Remplacé par {moved}." if moved else ""),
+        }
 
 
 class BadQuery(KgError):
@@ -187,14 +230,15 @@ class DataFolderInUse(KgError):
     pid: int | None = None
     url: str | None = None
 
-    def __str__(self) -> str:
+    def texts(self) -> Mapping[str, str]:
+        """Who has it, and what to do: for people at the machine, so in English alone."""
         who = f"process {self.pid}" if self.pid else "another process"
         hint = (
             f"It serves at {self.url}; ask it there, or stop it first."
             if self.url
             else "Wait until it has finished, or stop it first."
         )
-        return f"the data folder is in use by {who}. {hint}"
+        return {"en": f"the data folder is in use by {who}. {hint}"}
 
 
 class DataFolderUnusable(KgError):

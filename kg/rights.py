@@ -144,7 +144,9 @@ def tombstone(head: Head, *, insider: bool = False) -> Gone:
     """The error for a record that readers no longer see; why it went is theirs to know where it was public then."""
     if insider or head.visibility == "public":
         return Gone(head.kind, head.id, head.reason, head.replaced_by)
-    return Gone(head.kind, head.id, "it is no longer for everybody")
+    return Gone(
+        head.kind, head.id, {"en": "it is no longer for everybody", "fr": "il n’est plus accessible à tout le monde"}
+    )
 
 
 def was_for_all(revision: Revision) -> bool:

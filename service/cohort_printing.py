@@ -93,7 +93,7 @@ def cohort_request(
         return CohortRequest.model_validate(wanted).plain()
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
-        raise Refused(f"{file.name}: {refusal_of_validation(faults).detail}") from error
+        raise Refused(f"{file.name}: {refusal_of_validation(faults).told('en')[0]}") from error
 
 
 def print_cohort(answer: Mapping[str, Any], language: str) -> None:

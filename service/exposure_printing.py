@@ -74,7 +74,7 @@ def exposure_request(
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
         place = f"{file.name}: " if file else ""
-        raise Refused(f"{place}{refusal_of_validation(faults).detail}") from error
+        raise Refused(f"{place}{refusal_of_validation(faults).told('en')[0]}") from error
 
 
 def print_exposure(answer: Mapping[str, Any], language: str) -> None:

@@ -9,7 +9,7 @@ from fastapi import Header, Query
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from service.problems import MEDIA_TYPE as PROBLEM
+PROBLEM = "application/problem+json"
 
 LANGUAGES = ("en", "fr")
 """Languages that reasons and pages are written in. Needs and practices may be in any."""

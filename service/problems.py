@@ -23,11 +23,12 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kg import errors
-from kg.errors import KgError, quoted
+from kg.errors import KgError, Words, quoted
+from service.negotiation import LANGUAGES, PROBLEM, language_of_header
 
 log = logging.getLogger("mentorgraph.service")
 
-MEDIA_TYPE = "application/problem+json"
+MEDIA_TYPE = PROBLEM
 
 TYPES = "https://w3id.org/mentorgraph/problem/"
 """A problem's `type` is a name below this address; docs/http.md has the list."""
@@ -35,91 +36,178 @@ TYPES = "https://w3id.org/mentorgraph/problem/"
 
 @dataclass(frozen=True)
 class Row:
-    """How one sort of error is answered."""
+    """How one sort of error is answered; `title` in English, `french` the same."""
 
     name: str
     status: int
     title: str
+    french: str
     retry_after_seconds: int | None = None
 
 
 ROWS: Mapping[type[KgError], Row] = {
-    errors.InvalidRecord: Row("invalid-record", 422, "The record breaks rules"),
-    errors.UnreadableInput: Row("unreadable-input", 400, "The input cannot be read"),
-    errors.DuplicateRecord: Row("duplicate-record", 409, "The identifier is taken"),
-    errors.StaleRecord: Row("stale-record", 412, "The record has changed meanwhile"),
-    errors.PreconditionMissing: Row("precondition-missing", 428, "The change does not say what it was written on"),
-    errors.WrongState: Row("wrong-state", 409, "The record's state does not allow this"),
-    errors.StillReferenced: Row("still-referenced", 409, "Other records refer to this one"),
-    errors.NotFound: Row("not-found", 404, "There is nothing here"),
-    errors.Gone: Row("gone", 410, "The record was withdrawn"),
-    errors.BadQuery: Row("bad-query", 400, "The text is not a query"),
-    errors.RefusedQuery: Row("refused-query", 403, "The query is not allowed"),
-    errors.BadRequest: Row("unusable-request", 422, "The request cannot be used as it is"),
-    errors.NotAuthenticated: Row("not-authenticated", 401, "The token or session is not accepted"),
-    errors.NotAllowed: Row("not-allowed", 403, "Your role does not allow this"),
-    errors.ProviderUnreachable: Row(
-        "login-provider-unreachable", 503, "The login provider does not answer", retry_after_seconds=30
+    errors.InvalidRecord: Row("invalid-record", 422, "The record breaks rules", "La fiche enfreint des règles"),
+    errors.UnreadableInput: Row("unreadable-input", 400, "The input cannot be read", "L’entrée est illisible"),
+    errors.DuplicateRecord: Row("duplicate-record", 409, "The identifier is taken", "L’identifiant est déjà pris"),
+    errors.StaleRecord: Row(
+        "stale-record", 412, "The record has changed meanwhile", "La fiche a été modifiée entre-temps"
     ),
-    errors.TooLarge: Row("too-large", 413, "The input is too large"),
-    errors.Busy: Row("busy", 503, "The service is busy", retry_after_seconds=5),
-    errors.TooSlow: Row("too-slow", 504, "The answer took too long"),
-    errors.DataFolderInUse: Row("data-folder-in-use", 503, "Another process owns the data", retry_after_seconds=30),
-    errors.DataFolderUnusable: Row("data-folder-unusable", 503, "The data folder cannot be used"),
-    errors.LedgerDamaged: Row("ledger-damaged", 500, "The ledger does not verify"),
-    errors.ModelMissing: Row("model-missing", 503, "No embedding model is prepared"),
-    errors.IndexMismatch: Row("index-mismatch", 503, "The search index is being rebuilt", retry_after_seconds=30),
+    errors.PreconditionMissing: Row(
+        "precondition-missing",
+        428,
+        "The change does not say what it was written on",
+        "La modification ne dit pas sur quelle version elle repose",
+    ),
+    errors.WrongState: Row(
+        "wrong-state", 409, "The record's state does not allow this", "L’état de la fiche ne le permet pas"
+    ),
+    errors.StillReferenced: Row(
+        "still-referenced", 409, "Other records refer to this one", "D’autres fiches renvoient à celle-ci"
+    ),
+    errors.NotFound: Row("not-found", 404, "There is nothing here", "Il n’y a rien ici"),
+    errors.Gone: Row("gone", 410, "The record was withdrawn", "La fiche a été retirée"),
+    errors.BadQuery: Row("bad-query", 400, "The text is not a query", "Le texte n’est pas une requête"),
+    errors.RefusedQuery: Row("refused-query", 403, "The query is not allowed", "La requête n’est pas autorisée"),
+    errors.BadRequest: Row(
+        "unusable-request",
+        422,
+        "The request cannot be used as it is",
+        "La demande ne peut pas être traitée telle quelle",
+    ),
+    errors.NotAuthenticated: Row(
+        "not-authenticated",
+        401,
+        "The token or session is not accepted",
+        "Le jeton ou la session n’est pas accepté",
+    ),
+    errors.NotAllowed: Row("not-allowed", 403, "Your role does not allow this", "Votre rôle ne le permet pas"),
+    errors.ProviderUnreachable: Row(
+        "login-provider-unreachable",
+        503,
+        "The login provider does not answer",
+        "Le fournisseur d’identité ne répond pas",
+        retry_after_seconds=30,
+    ),
+    errors.TooLarge: Row("too-large", 413, "The input is too large", "L’entrée est trop volumineuse"),
+    errors.Busy: Row("busy", 503, "The service is busy", "Le service est occupé", retry_after_seconds=5),
+    errors.TooSlow: Row("too-slow", 504, "The answer took too long", "La réponse a pris trop de temps"),
+    errors.DataFolderInUse: Row(
+        "data-folder-in-use",
+        503,
+        "Another process owns the data",
+        "Un autre processus détient les données",
+        retry_after_seconds=30,
+    ),
+    errors.DataFolderUnusable: Row(
+        "data-folder-unusable", 503, "The data folder cannot be used", "Le dossier de données est inutilisable"
+    ),
+    errors.LedgerDamaged: Row("ledger-damaged", 500, "The ledger does not verify", "Le registre ne se vérifie pas"),
+    errors.ModelMissing: Row(
+        "model-missing", 503, "No embedding model is prepared", "Aucun modèle de langue n’est préparé"
+    ),
+    errors.IndexMismatch: Row(
+        "index-mismatch",
+        503,
+        "The search index is being rebuilt",
+        "L’index de recherche est en reconstruction",
+        retry_after_seconds=30,
+    ),
 }
 
 UNUSABLE = ROWS[errors.BadRequest]
 UNREADABLE = ROWS[errors.UnreadableInput]
-NOT_READY = Row("not-ready", 503, "The service is not ready", retry_after_seconds=5)
-OWN_MISTAKE = Row("internal-error", 500, "The service made a mistake")
+NOT_READY = Row("not-ready", 503, "The service is not ready", "Le service n’est pas prêt", retry_after_seconds=5)
+OWN_MISTAKE = Row("internal-error", 500, "The service made a mistake", "Le service a commis une erreur")
+UNREADY = {
+    "en": "the service cannot answer yet; see checks",
+    "fr": "le service ne peut pas encore répondre ; voir checks",
+}
+LOGGED = {
+    "en": "the service could not answer because of a mistake of its own; it has been logged",
+    "fr": "le service n’a pas pu répondre à cause d’une erreur de sa part ; elle est consignée",
+}
+IN_USE = {
+    "en": "another process owns the data folder; try again later",
+    "fr": "un autre processus détient le dossier de données ; réessayez plus tard",
+}
 
-PROTOCOL_ROWS: Mapping[int, tuple[Row, str]] = {
-    400: (UNREADABLE, "the body is not what its Content-Type says: {detail}"),
+PROTOCOL_ROWS: Mapping[int, tuple[Row, Mapping[str, str]]] = {
+    400: (UNREADABLE, {"en": "the body is not what its Content-Type says: {detail}"}),
     404: (
-        Row("no-such-address", 404, "There is nothing here"),
-        "there is nothing at {path}; /docs lists the addresses",
+        Row("no-such-address", 404, "There is nothing here", "Il n’y a rien ici"),
+        {
+            "en": "there is nothing at {path}; /docs lists the addresses",
+            "fr": "il n’y a rien à l’adresse {path} ; /docs donne la liste des adresses",
+        },
     ),
-    405: (Row("method-not-allowed", 405, "The method is not allowed"), "{path} does not answer {method}"),
-    406: (Row("not-acceptable", 406, "No form fits the Accept header"), "{path} answers only as {detail}"),
-    413: (ROWS[errors.TooLarge], "{detail}"),
-    415: (Row("unsupported-media-type", 415, "The body's form is not understood here"), "{detail}"),
+    405: (
+        Row("method-not-allowed", 405, "The method is not allowed", "La méthode n’est pas admise"),
+        {"en": "{path} does not answer {method}", "fr": "{path} ne répond pas à {method}"},
+    ),
+    406: (
+        Row("not-acceptable", 406, "No form fits the Accept header", "Aucune forme ne convient à l’en-tête Accept"),
+        {"en": "{path} answers only as {detail}", "fr": "{path} ne répond que sous ces formes : {detail}"},
+    ),
+    413: (ROWS[errors.TooLarge], {"en": "{detail}"}),
+    415: (
+        Row(
+            "unsupported-media-type",
+            415,
+            "The body's form is not understood here",
+            "La forme du corps n’est pas comprise ici",
+        ),
+        {"en": "{detail}"},
+    ),
 }
 """What the HTTP layer itself refuses, with a message to fill in."""
 
 
 @dataclass
 class Refusal:
-    """One answer to an error, before it is written."""
+    """One answer to an error, before it is written. `detail` is in English, or in every language there is of it."""
 
     row: Row
-    detail: str
+    detail: Words
     problems: Sequence[Mapping[str, Any]] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def body(self, instance: str) -> dict[str, Any]:
+    def told(self, language: str) -> tuple[str, str]:
+        """The detail in a language, or in English where there is none in it; and in which language it is."""
+        texts = {"en": self.detail} if isinstance(self.detail, str) else self.detail
+        return (texts[language], language) if language in texts else (texts["en"], "en")
+
+    def body(self, instance: str, language: str = "en") -> dict[str, Any]:
         """The problem document. `instance` is the path that was asked, without its query."""
         document: dict[str, Any] = {
             "type": TYPES + self.row.name,
-            "title": self.row.title,
+            "title": self.row.french if language == "fr" else self.row.title,
             "status": self.row.status,
-            "detail": self.detail,
+            "detail": self.told(language)[0],
             "instance": instance,
             **self.extra,
         }
         return document | ({"problems": list(self.problems)} if self.problems else {})
 
     def response(self, request: Request, headers: Mapping[str, str] | None = None) -> Response:
-        """The HTTP answer. Characters that no UTF-8 text can hold are replaced."""
-        text = json.dumps(self.body(request.url.path), ensure_ascii=False)
-        sent = dict(headers or {})
+        """The HTTP answer, in the language asked for. Characters that no UTF-8 text can hold are replaced.
+
+        `Content-Language` names two languages where the title is in French and there is no detail in it.
+        """
+        language = language_asked(request)
+        text = json.dumps(self.body(request.url.path, language), ensure_ascii=False)
+        sent = {"Vary": "Accept-Language", **(headers or {})}
+        sent["Content-Language"] = ", ".join(dict.fromkeys((language, self.told(language)[1])))
         if self.row.status == 401:
             sent["WWW-Authenticate"] = "Bearer"
         if self.row.retry_after_seconds:
             sent["Retry-After"] = str(self.row.retry_after_seconds)
         return Response(text.encode("utf-8", "replace"), self.row.status, sent, MEDIA_TYPE)
+
+
+def language_asked(request: Request) -> str:
+    """The language of an answer to a request that cannot be answered: as `answer_language` takes it, whatever else is wrong."""
+    lang = request.query_params.get("lang")
+    return lang if lang in LANGUAGES else language_of_header(request.headers.get("accept-language")) or "en"
 
 
 def row_of(error: KgError) -> Row:
@@ -139,18 +227,18 @@ def refusal_of(error: KgError) -> Refusal:
             | ({"value": p.value} if p.value is not None else {})
             for p in error.problems
         ]
-        return Refusal(row_of(error), str(error), listed)
+        return Refusal(row_of(error), error.texts(), listed)
     if isinstance(error, errors.Gone) and error.replaced_by:
-        return Refusal(row_of(error), str(error), extra={"replaced_by": error.replaced_by})
+        return Refusal(row_of(error), error.texts(), extra={"replaced_by": error.replaced_by})
     if isinstance(error, errors.StaleRecord) and error.current is not None:
         told = {"current": error.current} | ({"difference": error.difference} if error.difference else {})
-        return Refusal(row_of(error), str(error), extra=told)
+        return Refusal(row_of(error), error.texts(), extra=told)
     if isinstance(error, errors.StillReferenced):
         listed = [{"kind": kind, "id": id} for kind, id in error.referring]
-        return Refusal(row_of(error), str(error), extra={"referring": listed})
+        return Refusal(row_of(error), error.texts(), extra={"referring": listed})
     if isinstance(error, errors.DataFolderInUse):
-        return Refusal(row_of(error), "another process owns the data folder; try again later")
-    return Refusal(row_of(error), str(error))
+        return Refusal(row_of(error), IN_USE)
+    return Refusal(row_of(error), error.texts())
 
 
 def refusal_of_validation(faults: Sequence[Mapping[str, Any]]) -> Refusal:
@@ -206,8 +294,9 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 async def _of_protocol(request: Request, error: Exception) -> Response:
     """404, 405, 406, 413 and the like, raised by the framework or by our own middleware."""
     assert isinstance(error, HTTPException)
-    row, template = PROTOCOL_ROWS.get(error.status_code, (_plain_row(error.status_code), "{detail}"))
-    detail = template.format(path=quoted(request.url.path, 200), method=request.method, detail=error.detail)
+    row, template = PROTOCOL_ROWS.get(error.status_code, (_plain_row(error.status_code), {"en": "{detail}"}))
+    holes = {"path": quoted(request.url.path, 200), "method": request.method, "detail": error.detail}
+    detail = {language: text.format(**holes) for language, text in template.items()}
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
     return Refusal(row, detail).response(request, headers)
 
@@ -229,7 +318,7 @@ def _allowed(request: Request) -> str:
 
 def _plain_row(status: int) -> Row:
     phrase = HTTPStatus(status).phrase
-    return Row(phrase.lower().replace(" ", "-"), status, phrase)
+    return Row(phrase.lower().replace(" ", "-"), status, phrase, phrase)
 
 
 def install(app: FastAPI) -> None:
@@ -259,5 +348,4 @@ class OwnMistakes:
             if started or scope["type"] != "http":
                 raise
             log.exception("%s %s failed", scope["method"], scope["path"])
-            detail = "the service could not answer because of a mistake of its own; it has been logged"
-            await Refusal(OWN_MISTAKE, detail).response(Request(scope))(scope, receive, send)
+            await Refusal(OWN_MISTAKE, LOGGED).response(Request(scope))(scope, receive, send)

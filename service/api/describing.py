@@ -9,9 +9,9 @@ from kg import errors
 from kg.errors import KgError
 from kg.fields import Declaration, Field, Inner, Kind, Structure, in_language
 from service.api.models import Problem
-from service.problems import MEDIA_TYPE, PROTOCOL_ROWS, ROWS, TYPES, Row
+from service.problems import MEDIA_TYPE, OWN_MISTAKE, PROTOCOL_ROWS, ROWS, TYPES, Row
 
-COMMON = (PROTOCOL_ROWS[406][0], Row("internal-error", 500, "The service made a mistake"))
+COMMON = (PROTOCOL_ROWS[406][0], OWN_MISTAKE)
 
 
 def problems_of(*sorts: type[KgError]) -> dict[int | str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from service.api.describing import problems_of_rows
 from service.api.models import Health
 from service.negotiation import answers_as
-from service.problems import NOT_READY, Refusal
+from service.problems import NOT_READY, UNREADY, Refusal
 
 router = APIRouter(tags=["health"], prefix="/health", dependencies=[Depends(answers_as("application/json"))])
 
@@ -25,7 +25,7 @@ def ready(request: Request) -> Response:
     is_ready, details = request.app.state.catalogue.ready()
     if is_ready:
         return JSONResponse({"status": "ok", **details})
-    return Refusal(NOT_READY, "the service cannot answer yet; see checks", extra={"checks": details}).response(request)
+    return Refusal(NOT_READY, UNREADY, extra={"checks": details}).response(request)
 
 
 @router.get("/status", summary="What does it hold?", responses={200: {"model": Health}, **problems_of_rows()})

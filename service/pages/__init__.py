@@ -110,7 +110,7 @@ def _fault(error: KgError | ValidationError, language: str) -> tuple[str, int]:
     if isinstance(error, ModelMissing | IndexMismatch):
         return _("Suggestions are being prepared and cannot be given yet. Please try again in a minute."), status
     if isinstance(error, BadRequest):
-        return _("This question cannot be answered as it is: {reason}").format(reason=error), status
+        return _("This question cannot be answered as it is: {reason}").format(reason=error.told(language)), status
     log.warning("first page: %s: %s", type(error).__name__, error)
     return _("The service cannot answer just now. Please try again later."), status
 

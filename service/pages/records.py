@@ -194,7 +194,7 @@ def absent(request: Request, error: KgError, language: str) -> Response:
     replaced_by = f"/page/{error.kind}/{error.replaced_by}" if isinstance(error, Gone) and error.replaced_by else None
     shown = {
         "gone": isinstance(error, Gone),
-        "reason": error.reason if isinstance(error, Gone) else str(error),
+        "reason": error.reason_in(language) if isinstance(error, Gone) else error.told(language),
         "replaced_by": replaced_by,
         "switch": switch(request.url.path if request.url.path.startswith("/page/") else f"/page{request.url.path[3:]}"),
     }

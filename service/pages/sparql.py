@@ -71,7 +71,7 @@ class Asking:
             shown["downloads"] = [(name, self._address(format=format)) for name, format in downloads]
         row = problems.row_of(fault) if fault is not None else None
         if fault is not None:
-            shown["fault"] = str(fault)
+            shown["fault"] = fault.told(self.language)
         headers = {"Content-Language": self.language, "Vary": "Accept, Accept-Language"}
         if row is not None and row.retry_after_seconds:
             headers["Retry-After"] = str(row.retry_after_seconds)

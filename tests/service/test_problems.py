@@ -153,3 +153,55 @@ def test_a_method_that_is_not_answered(server: Server) -> None:
     assert answer.headers["allow"] == "GET, HEAD, POST"
     assert answer.json()["detail"] == "'/api/cities' does not answer DELETE"
     assert server.client.put("/api/suggestions").headers["allow"] == "GET, HEAD, POST"
+
+
+# In the language asked for
+
+
+def test_every_title_is_told_in_french_too() -> None:
+    rows = [*problems.ROWS.values(), *(row for row, _ in problems.PROTOCOL_ROWS.values())]
+    for row in (*rows, problems.OWN_MISTAKE, problems.NOT_READY):
+        assert row.french
+        assert row.french != row.title
+
+
+BOTH = errors.NotAllowed({"en": "it is closed", "fr": "c’est fermé"})
+ALONE = errors.BadQuery("it ends too early")
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "header", "title", "detail", "language"),
+    [
+        (BOTH, {}, None, "Your role does not allow this", "it is closed", "en"),
+        (BOTH, {}, "fr-BE, en;q=0.5", "Votre rôle ne le permet pas", "c’est fermé", "fr"),
+        (BOTH, {"lang": "fr"}, "en", "Votre rôle ne le permet pas", "c’est fermé", "fr"),
+        (BOTH, {"lang": "en"}, "fr", "Your role does not allow this", "it is closed", "en"),
+        (BOTH, {"lang": "lv"}, "de", "Your role does not allow this", "it is closed", "en"),
+        (ALONE, {}, "fr", "Le texte n’est pas une requête", "it ends too early", "fr, en"),
+        (errors.Gone("city", "x", "plus rien"), {}, "fr", "La fiche a été retirée", None, "fr"),
+        (errors.StillReferenced("city", "x", [("need", "n")]), {}, "fr", None, None, "fr"),
+        (errors.InvalidRecord("city", "x", [Problem("name", "donnez un nom")]), {}, "fr", None, None, "fr"),
+        (ValueError("ours"), {}, "fr", "Le service a commis une erreur", problems.LOGGED["fr"], "fr"),
+    ],
+)
+def test_a_problem_is_told_in_the_language_asked_for(
+    error: Exception, asked: dict[str, str], header: str | None, title: str | None, detail: str | None, language: str
+) -> None:
+    with running(raising(error)) as server:
+        answer = server.client.get("/", params=asked, headers={"Accept-Language": header} if header else {})
+    told = answer.json()
+    assert title in (None, told["title"])
+    assert detail in (None, told["detail"])
+    assert answer.headers["content-language"] == language
+    assert answer.headers["vary"] == "Accept-Language"
+
+
+def test_an_address_that_is_none_is_told_in_french(server: Server) -> None:
+    french = {"Accept-Language": "fr"}
+    told = server.client.get("/nowhere", headers=french).json()
+    assert (told["title"], told["detail"]) == (
+        "Il n’y a rien ici",
+        "il n’y a rien à l’adresse '/nowhere' ; /docs donne la liste des adresses",
+    )
+    told = server.client.delete("/health/live", headers=french).json()
+    assert (told["title"], told["detail"]) == ("La méthode n’est pas admise", "'/health/live' ne répond pas à DELETE")
