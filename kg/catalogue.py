@@ -1025,7 +1025,8 @@ class Catalogue:
         mentee = self._cities.facts([asked.mentee]).get(asked.mentee) if asked.mentee else None
         cities = {id: city for id, city in cities.items() if _lets_in(asked.filters, city, None)}
         profile = named_profile(self.profiles, asked.profile_name, self.profile.name).with_weights(asked.weights)
-        found = find_sets(wanted, needs, cities, mentee, profile, self.theme_words, self.base, language)
+        words, share = self.theme_words, self.search.known_share
+        found = find_sets(wanted, needs, cities, mentee, profile, words, share, self.base, language)
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}
 

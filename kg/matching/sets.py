@@ -29,6 +29,15 @@ def covering_relevance(profile: Profile) -> float:
     return min((band.relevance for band in profile.bands), default=0.0)
 
 
+def covers(profile: Profile, utility: float, relevance: float) -> bool:
+    """Whether a city covers a need: as a suggestion for that need alone it would be at least "possible".
+
+    >>> covers(Profile(), 0.22, 0.16), covers(Profile(), 0.21, 0.5), covers(Profile(), 0.5, 0.15)
+    (True, False, False)
+    """
+    return profile.band(utility, relevance) in {band.name for band in profile.bands}
+
+
 @dataclass(frozen=True)
 class MentorSet:
     """Mentors that together cover needs: ids in alphabetical order.

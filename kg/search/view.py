@@ -501,6 +501,16 @@ class SearchView:
         self.cities_by_theme()
         return self._experience[2] if self._experience else 0
 
+    def known_share(self, understood: Understood) -> float:
+        """How much of what a need says any practice says too, in [0, 1]: see `ranking.known_share`.
+
+        1 in a language that practices need not be written in, of which unused words say nothing.
+        """
+        if primary(understood.language) != "en":
+            return 1.0
+        counts = ranking.word_counts([(understood.text, understood.language)])
+        return ranking.known_share(counts, self._index.using(counts), self._index.count)
+
     def find_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Answer]:
         """For each need the practices closest to it, best first, equal ones by identifier, at most `limit`.
 

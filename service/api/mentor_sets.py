@@ -92,6 +92,10 @@ class AskedNeed(Answered):
     need: int
     text: str
     language: str
+    known_share: float = Field(
+        description="How much of what it says any practice says too, rare words counting more, in [0, 1]; 1 in other "
+        "languages than English, and with themes. Nobody covers a need with less than half."
+    )
     covered_by: int = Field(description="How many cities cover it.")
 
 
@@ -111,7 +115,10 @@ class MentorSets(Answered):
     sets: list[MentorSet] = Field(description="The best first: fewest mentors, then the largest sum of relevance.")
     needs: list[AskedNeed]
     uncovered: list[OpenNeed]
-    covers_from: float = Field(description="From which relevance on a city covers a need: where “possible” begins.")
+    covers_from: float = Field(
+        description="From which relevance on a city covers a need, if for that need alone it would be at least a "
+        "possible suggestion."
+    )
     complete: bool = Field(description="False where the time was over before all other sets were looked for.")
     most: int | None
     per_country: int | None

@@ -54,6 +54,43 @@ def test_needs_that_stay_open_are_told_apart(client: httpx.Client) -> None:
     assert all("besoin" in one["text"].lower() for one in found["uncovered"])
 
 
+NONSENSE = [
+    "Purple elephants dance quietly under the spaghetti moon",
+    "How to bake a chocolate cake without eggs?",
+    "Μωβ ελέφαντες χορεύουν στο σχολείο με μπανάνες",
+    "Φεγγάρι, μακαρόνια και ροζ γλώσσα",
+]
+
+
+def test_nobody_covers_nonsense_and_the_needs_beside_it_are_covered(client: httpx.Client) -> None:
+    asked = {
+        "needs": [*({"text": text} for text in NONSENSE), *NEEDS],
+        "mentee": {"city": "jelgava"},
+        "alternatives": 0,
+    }
+    found = told(client.post("/api/suggestions/sets", json=asked))
+    assert {one["need"]: one["code"] for one in found["uncovered"]} == dict.fromkeys(range(len(NONSENSE)), "nobody")
+    assert [one["covered_by"] > 0 for one in found["needs"]] == [False] * len(NONSENSE) + [True] * len(NEEDS)
+    english, greek = found["uncovered"][0], found["uncovered"][2]
+    assert "Most of what need 1 says is said in no record" in english["text"]
+    assert english["closest"]["relevance"] > found["covers_from"]  # by one word, so it says nothing
+    assert "No city on record comes close enough" in greek["text"]
+    assert found["needs"][0]["known_share"] < 0.2 < 0.5 < min(one["known_share"] for one in found["needs"][4:])
+    chosen = {"needs": [{"text": NONSENSE[0], "themes": ["housing"]}], "alternatives": 0}
+    assert told(client.post("/api/suggestions/sets", json=chosen))["needs"][0]["known_share"] == 1.0
+
+
+def test_a_city_covers_what_it_would_be_suggested_for_alone_as_at_least_possible(client: httpx.Client) -> None:
+    found = told(client.post("/api/suggestions/sets", json={"needs": NEEDS, "mentee": {"city": "jelgava"}}))
+    for place, need in enumerate(NEEDS):
+        alone = told(
+            client.post("/api/suggestions", json={"needs": [need], "mentee": {"city": "jelgava"}, "limit": 50})
+        )
+        possible = {one["city"]["id"] for one in alone["suggestions"] if one["band"] != "weak"}
+        assert found["needs"][place]["covered_by"] == len(possible) > 0
+        assert {city for one in found["sets"] for city in one["needs"][place]["covered_by"]} <= possible
+
+
 def test_mentors_of_several_countries_and_whom_that_sets_back(client: httpx.Client) -> None:
     asked = {"needs": NEEDS[:1], "mentee": {"city": "jelgava"}, "limit": 6}
     plain = told(client.post("/api/suggestions", json=asked))
