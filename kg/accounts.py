@@ -281,16 +281,36 @@ class Accounts:
         """
         parts = _TOKEN.fullmatch(text)
         if parts is None:
-            raise NotAuthenticated("this is not a token: one begins with mg_ and has 59 characters; copy it whole")
+            raise NotAuthenticated(
+                {
+                    "en": "this is not a token: one begins with mg_ and has 59 characters; copy it whole",
+                    "fr": "ceci n’est pas un jeton : un jeton commence par mg_ et compte 59 caractères ; copiez-le en entier",
+                }
+            )
         with self._beside.reading() as connection:
             row = connection.execute(select(_tokens).where(_tokens.c.id == parts[1])).first()
         if not self._is_right(text, row.hash if row else None) or row is None:
-            raise NotAuthenticated("the token is not known here: check that it was copied whole, or ask for a new one")
+            raise NotAuthenticated(
+                {
+                    "en": "the token is not known here: check that it was copied whole, or ask for a new one",
+                    "fr": "le jeton n’est pas connu ici : vérifiez qu’il a été copié en entier, ou demandez-en un nouveau",
+                }
+            )
         token, now = _token_of(row), self._now()
         if token.revoked is not None:
-            raise NotAuthenticated(f"the token was revoked on {token.revoked:%Y-%m-%d}: ask for a new one")
+            raise NotAuthenticated(
+                {
+                    "en": f"the token was revoked on {token.revoked:%Y-%m-%d}: ask for a new one",
+                    "fr": f"le jeton a été révoqué le {token.revoked:%Y-%m-%d} : demandez-en un nouveau",
+                }
+            )
         if token.expires is not None and token.expires <= now:
-            raise NotAuthenticated(f"the token expired on {token.expires:%Y-%m-%d}: ask for a new one")
+            raise NotAuthenticated(
+                {
+                    "en": f"the token expired on {token.expires:%Y-%m-%d}: ask for a new one",
+                    "fr": f"le jeton a expiré le {token.expires:%Y-%m-%d} : demandez-en un nouveau",
+                }
+            )
         self._note_use(token, now)
         return Actor(token.name, token.role, token.scopes)
 

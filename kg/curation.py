@@ -160,7 +160,11 @@ class Curation:
     @staticmethod
     def _with_content(revision: Revision) -> Revision:
         if revision.payload is None:
-            raise Gone(revision.kind, revision.id, f"the content of revision {revision.number} was erased by law")
+            reason = {
+                "en": f"the content of revision {revision.number} was erased by law",
+                "fr": f"le contenu de la révision {revision.number} a été effacé selon la loi",
+            }
+            raise Gone(revision.kind, revision.id, reason)
         return revision
 
     def list_records(
@@ -387,7 +391,12 @@ class Curation:
         head = transaction.head(kind.name, id)
         if head is not None and expected == 0:
             raise DuplicateRecord(
-                f"{kind.name} {quoted(id)} is there already (revision {head.number}): change it, or choose another identifier"
+                {
+                    "en": f"{kind.name} {quoted(id)} is there already (revision {head.number}): change it, or choose "
+                    "another identifier",
+                    "fr": f"{kind.name} {quoted(id)} existe déjà (révision {head.number}) : modifiez la fiche, ou prenez "
+                    "un autre identifiant",
+                }
             )
         self.rights.require_write(actor, kind, head)
         _refuse_long("note", note, NOTE_LIMIT)
@@ -449,10 +458,12 @@ class Curation:
         self.rights.require_write(actor, kind, head)
         if head.number == expected:
             return head
-        message = (
-            f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: "
-            "read it again and repeat the change on it"
-        )
+        message = {
+            "en": f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: "
+            "read it again and repeat the change on it",
+            "fr": f"{kind.name} {quoted(id)} en est à la révision {head.number}, non {expected} : "
+            "relisez la fiche et refaites-y la modification",
+        }
         raise StaleRecord(message, head.number, self._difference_of(kind, id, actor, expected, head, yours, language))
 
     def _difference_of(
@@ -496,7 +507,12 @@ class Curation:
         numbered = (f"{first}-{number}" for number in range(2, 1_000))
         free = next((id for id in (first, *numbered) if self._ledger.head(kind.name, id) is None), None)
         if free is None:
-            raise DuplicateRecord(f"a thousand records are called like {quoted(first)}: give this one another title")
+            raise DuplicateRecord(
+                {
+                    "en": f"a thousand records are called like {quoted(first)}: give this one another title",
+                    "fr": f"mille fiches portent un nom comme {quoted(first)} : donnez un autre titre à celle-ci",
+                }
+            )
         return free
 
     def _known(self, keys: Iterable[Key], look_up: Callable[[Iterable[Key]], Mapping[Key, Head]]) -> dict[Key, Any]:
@@ -513,7 +529,12 @@ class Curation:
         if said not in VISIBILITIES:
             raise BadRequest(f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}")
         if not keeps(actor, kind.name):
-            raise NotAllowed(f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {actor.role}")
+            raise NotAllowed(
+                {
+                    "en": f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {actor.role}",
+                    "fr": f"qui voit une fiche « {kind.name} » se décide par un compte « {kind.keeper} », non « {actor.role} »",
+                }
+            )
         return said
 
     def _cycle_problems(
@@ -625,16 +646,28 @@ class Curation:
                 _require_state(one, ("draft", "published"), "merged")
                 if one.state == "draft" and one.published is not None:
                     raise WrongState(
-                        f"{found.name} {quoted(one.id)} has a draft beside its published version: finish it first"
+                        {
+                            "en": f"{found.name} {quoted(one.id)} has a draft beside its published version: finish it first",
+                            "fr": f"{found.name} {quoted(one.id)} a un brouillon à côté de sa version publiée : terminez-le "
+                            "d’abord",
+                        }
                     )
             if head.state != kept.state:
                 raise WrongState(
-                    f"{quoted(head.id)} is {head.state} and {quoted(kept.id)} {kept.state}: publish both first"
+                    {
+                        "en": f"{quoted(head.id)} is {head.state} and {quoted(kept.id)} {kept.state}: publish both first",
+                        "fr": f"{quoted(head.id)} est à l’état « {head.state} » et {quoted(kept.id)} à l’état "
+                        f"« {kept.state} » : publiez d’abord les deux",
+                    }
                 )
             if head.visibility != kept.visibility:  # nobody may come to see words that were not for them
                 raise WrongState(
-                    f"{quoted(head.id)} is for the {head.visibility} and {quoted(kept.id)} for the {kept.visibility}: "
-                    "give both the same visibility first"
+                    {
+                        "en": f"{quoted(head.id)} is for the {head.visibility} and {quoted(kept.id)} for the "
+                        f"{kept.visibility}: give both the same visibility first",
+                        "fr": f"{quoted(head.id)} a la visibilité « {head.visibility} » et {quoted(kept.id)} la visibilité "
+                        f"« {kept.visibility} » : donnez d’abord la même aux deux",
+                    }
                 )
             other, stays = (
                 self._catalogue._read(self._with_content(transaction.revision(one.number))) for one in (head, kept)
@@ -751,7 +784,11 @@ class Curation:
         """
         if done.number != head.number:
             raise WrongState(
-                f"revision {done.number} changed no word and is not the newest: take the steps back in order"
+                {
+                    "en": f"revision {done.number} changed no word and is not the newest: take the steps back in order",
+                    "fr": f"la révision {done.number} n’a changé aucun mot et n’est pas la dernière : annulez les étapes "
+                    "dans l’ordre",
+                }
             )
         if {before.state, done.state} & {"published", *GONE}:
             self.rights.require_keeper(actor, kind, "undo")
@@ -777,8 +814,12 @@ class Curation:
         found = three_way(became, now, was, language)
         if found.merged is None:
             raise StaleRecord(
-                f"later revisions changed what revision {done.number} had changed: "
-                f"{', '.join(found.collisions[:5])}; change these fields by hand",
+                {
+                    "en": f"later revisions changed what revision {done.number} had changed: "
+                    f"{', '.join(found.collisions[:5])}; change these fields by hand",
+                    "fr": f"des révisions ultérieures ont modifié ce que la révision {done.number} avait modifié : "
+                    f"{', '.join(found.collisions[:5])} ; modifiez ces champs à la main",
+                },
                 newest.number,
                 told_three_way(found, language),
             )
@@ -833,7 +874,10 @@ class Curation:
         self.rights.require_write(actor, kind, head)
         if expected is not None and head.number != expected:
             raise StaleRecord(
-                f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: look at it again",
+                {
+                    "en": f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: look at it again",
+                    "fr": f"{kind.name} {quoted(id)} en est à la révision {head.number}, non {expected} : relisez la fiche",
+                },
                 head.number,
             )
         return head
@@ -909,7 +953,12 @@ def _completed(kind: Kind, record: Record) -> Record:
 def _require_state(head: Head, states: Sequence[str], what: str) -> None:
     if head.state not in states:
         raise WrongState(
-            f"{head.kind} {quoted(head.id)} is {head.state} and cannot be {what}: only {' or '.join(states)} records can"
+            {
+                "en": f"{head.kind} {quoted(head.id)} is {head.state} and cannot be {what}: only {' or '.join(states)} "
+                "records can",
+                "fr": f"{head.kind} {quoted(head.id)} est à l’état « {head.state} » : cette étape demande l’état "
+                f"{' ou '.join(f'« {one} »' for one in states)}",
+            }
         )
 
 
@@ -926,7 +975,12 @@ def _refuse_kept(kind: Kind) -> None:
     """Kinds whose records others build on for good are deprecated, never taken away."""
     if "deprecated" in kind.by_key:
         raise WrongState(
-            f"a {kind.name} is never withdrawn or merged: set deprecated to true and name its replacement in replaced_by"
+            {
+                "en": f"a {kind.name} is never withdrawn or merged: set deprecated to true and name its replacement in "
+                "replaced_by",
+                "fr": f"une fiche « {kind.name} » n’est jamais retirée ni fusionnée : mettez deprecated à true et nommez "
+                "sa remplaçante dans replaced_by",
+            }
         )
 
 

@@ -171,7 +171,12 @@ class Discussion:
         if comment is None:
             raise NotFound(f"there is no comment {number} on {kind} {quoted(id)}")
         if name_of(comment.author) != actor.name and not keeps(actor, comment.kind):
-            raise NotAllowed("a comment is resolved by whoever wrote it or by those who keep the record")
+            raise NotAllowed(
+                {
+                    "en": "a comment is resolved by whoever wrote it or by those who keep the record",
+                    "fr": "un commentaire est clos par qui l’a écrit ou par qui tient la fiche",
+                }
+            )
         with self._beside.writing() as connection:
             connection.execute(
                 update(_comments)
@@ -185,7 +190,12 @@ class Discussion:
         head = self._rights.visible_head(kind, id, actor)
         if not self._rights.may_see(actor, head):
             self._rights.require_account(actor)
-            raise NotAllowed(f"what is said about {head.kind} {quoted(id)} is for those who work on it")
+            raise NotAllowed(
+                {
+                    "en": f"what is said about {head.kind} {quoted(id)} is for those who work on it",
+                    "fr": f"ce qui se dit de {head.kind} {quoted(id)} est réservé à qui travaille sur la fiche",
+                }
+            )
         return head
 
     def assign(self, kind: str, id: str, accounts: Sequence[str], actor: Actor) -> tuple[str, ...]:

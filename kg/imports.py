@@ -347,11 +347,16 @@ class _Run:
             heads = transaction.referenced({*linked, *(one.entry.key for one in changes)})
             for one in changes:
                 if (heads.get(one.entry.key) or None) != one.head:
-                    raise StaleRecord(f"{one.entry.key} was changed meanwhile")
+                    raise StaleRecord(
+                        {
+                            "en": f"{one.entry.key} was changed meanwhile",
+                            "fr": f"{one.entry.key} a été modifié entre-temps",
+                        }
+                    )
             for key in linked - set(self.settled):
                 head = heads.get(key)
                 if (head.published if head else None) != self.linked.get(key):
-                    raise StaleRecord(f"{key} was changed meanwhile")
+                    raise StaleRecord({"en": f"{key} was changed meanwhile", "fr": f"{key} a été modifié entre-temps"})
             for one in changes:
                 assert one.change is not None
                 transaction.append(one.change)
@@ -405,7 +410,12 @@ class _Run:
         if head is None and not entry.new:
             raise BadRequest(f"there is no {kind.name} {quoted(entry.key[1])}; parts belong to a record that is there")
         if head is not None and not (rights.may_see(self.actor, head) or head.published_visibility == "public"):
-            raise NotAllowed(f"{kind.name} {quoted(head.id)} is taken by a record that is not yours to change")
+            raise NotAllowed(
+                {
+                    "en": f"{kind.name} {quoted(head.id)} is taken by a record that is not yours to change",
+                    "fr": f"{kind.name} {quoted(head.id)} est pris par une fiche que vous ne pouvez pas modifier",
+                }
+            )
         rights.require_write(self.actor, kind, head)
         if self.options.publish:
             rights.require_publish(self.actor, kind, self.actor.name)
@@ -483,7 +493,12 @@ class _Run:
             row.notes += (f"record.visibility: {said} is not taken; the record stays {usual} (--with-visibility)",)
             return usual
         if not keeps(self.actor, kind.name):
-            raise NotAllowed(f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {self.actor.role}")
+            raise NotAllowed(
+                {
+                    "en": f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {self.actor.role}",
+                    "fr": f"qui voit une fiche « {kind.name} » se décide par un compte « {kind.keeper} », non « {self.actor.role} »",
+                }
+            )
         return str(said)
 
     # Checking

@@ -1192,13 +1192,26 @@ def _refuse_stale(change: Change, head: Head | None) -> None:
         return
     what = f"{change.kind} {quoted(change.id)}"
     if head is None:
-        raise StaleRecord(f"{what} is not there, revision {change.expected} was expected")
+        raise StaleRecord(
+            {
+                "en": f"{what} is not there, revision {change.expected} was expected",
+                "fr": f"{what} n’est pas là ; la révision {change.expected} était attendue",
+            }
+        )
     if change.expected == 0:
         raise DuplicateRecord(
-            f"{what} is there already (revision {head.number}): change it, or choose another identifier"
+            {
+                "en": f"{what} is there already (revision {head.number}): change it, or choose another identifier",
+                "fr": f"{what} existe déjà (révision {head.number}) : modifiez la fiche, ou prenez un autre identifiant",
+            }
         )
     raise StaleRecord(
-        f"{what} is at revision {head.number} now, not {change.expected}: read it again and repeat the change on it"
+        {
+            "en": f"{what} is at revision {head.number} now, not {change.expected}: "
+            "read it again and repeat the change on it",
+            "fr": f"{what} en est à la révision {head.number}, non {change.expected} : "
+            "relisez la fiche et refaites-y la modification",
+        }
     )
 
 

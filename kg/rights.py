@@ -14,6 +14,16 @@ OPEN = ("draft", "submitted", "returned")
 
 GONE = ("withdrawn", "merged")
 
+_STEPS = {
+    "publish": "publier",
+    "return": "renvoyer",
+    "withdraw": "retirer",
+    "merge": "fusionner",
+    "undo": "rétablir",
+    "assign": "attribuer",
+}
+"""What only keepers may do, in French."""
+
 
 class Rights:
     """Answers who may see and do what; every refusal is NotAuthenticated, NotAllowed or NotFound with what to do.
@@ -73,7 +83,12 @@ class Rights:
     @staticmethod
     def require_account(actor: Actor) -> None:
         if actor.role == "reader":
-            raise NotAuthenticated("this needs an account: send a token made by `mentorgraph token create`, or log in")
+            raise NotAuthenticated(
+                {
+                    "en": "this needs an account: send a token made by `mentorgraph token create`, or log in",
+                    "fr": "il faut un compte : envoyez un jeton créé par `mentorgraph token create`, ou connectez-vous",
+                }
+            )
 
     def require_write(self, actor: Actor, kind: Kind, head: Head | None) -> None:
         """Keepers write every record of a kind; a contributor new ones and drafts of its own."""
@@ -82,16 +97,36 @@ class Rights:
         if keeps(actor, kind.name) or head is None:
             return
         if head.state in OPEN and self.owner(kind.name, head.id) != actor.name:
-            raise NotAllowed(f"{kind.name} {quoted(head.id)} is being written by somebody else; comment on it instead")
+            raise NotAllowed(
+                {
+                    "en": f"{kind.name} {quoted(head.id)} is being written by somebody else; comment on it instead",
+                    "fr": f"{kind.name} {quoted(head.id)} est en cours de rédaction par quelqu’un d’autre ; commentez plutôt la fiche",
+                }
+            )
         if head.state == "submitted":
-            raise NotAllowed(f"{kind.name} {quoted(head.id)} is under review; ask for it to be returned")
+            raise NotAllowed(
+                {
+                    "en": f"{kind.name} {quoted(head.id)} is under review; ask for it to be returned",
+                    "fr": f"{kind.name} {quoted(head.id)} est en relecture ; demandez que la fiche soit renvoyée",
+                }
+            )
         if head.state in GONE:
-            raise NotAllowed(f"{kind.name} {quoted(head.id)} was withdrawn; a {kind.keeper} can bring it back")
+            raise NotAllowed(
+                {
+                    "en": f"{kind.name} {quoted(head.id)} was withdrawn; a {kind.keeper} can bring it back",
+                    "fr": f"{kind.name} {quoted(head.id)} a été retiré ; un compte « {kind.keeper} » peut le rétablir",
+                }
+            )
 
     def require_keeper(self, actor: Actor, kind: Kind, what: str) -> None:
         self.require_account(actor)
         if not keeps(actor, kind.name):
-            raise NotAllowed(f"a {actor.role} may not {what} a {kind.name}: ask a {kind.keeper}")
+            raise NotAllowed(
+                {
+                    "en": f"a {actor.role} may not {what} a {kind.name}: ask a {kind.keeper}",
+                    "fr": f"un compte « {actor.role} » ne peut pas {_STEPS[what]} une fiche « {kind.name} » : demandez à un compte « {kind.keeper} »",
+                }
+            )
         require_scope(actor, "publish")
 
     def require_redirect(self, actor: Actor, head: Head) -> None:
@@ -99,15 +134,24 @@ class Rights:
         own = head.published is None and head.state in OPEN and self.owner(head.kind, head.id) == actor.name
         if not (own or keeps(actor, head.kind)):
             keeper = declaration().kind(head.kind).keeper
-            raise NotAllowed(f"{head.kind} {quoted(head.id)} refers to it and would change too: ask a {keeper}")
+            raise NotAllowed(
+                {
+                    "en": f"{head.kind} {quoted(head.id)} refers to it and would change too: ask a {keeper}",
+                    "fr": f"{head.kind} {quoted(head.id)} y renvoie et changerait aussi : demandez à un compte « {keeper} »",
+                }
+            )
 
     def require_publish(self, actor: Actor, kind: Kind, writer: str | None) -> None:
         """Whether an actor may publish a wording by `writer` (None: seen by two people already)."""
         self.require_keeper(actor, kind, "publish")
         if self.second_person and writer == actor.name:
             raise NotAllowed(
-                f"a second person publishes: save this as a draft, submit it, and ask another {kind.keeper} "
-                "(MENTORGRAPH_SECOND_PERSON=false lets small teams do without)"
+                {
+                    "en": f"a second person publishes: save this as a draft, submit it, and ask another {kind.keeper} "
+                    "(MENTORGRAPH_SECOND_PERSON=false lets small teams do without)",
+                    "fr": "une seconde personne publie : enregistrez un brouillon, soumettez-le, et demandez à un autre "
+                    f"compte « {kind.keeper} » (MENTORGRAPH_SECOND_PERSON=false en dispense les petites équipes)",
+                }
             )
 
 
@@ -137,7 +181,12 @@ def _one_step(one: Revision, after: Revision) -> bool:
 def require_scope(actor: Actor, scope: str) -> None:
     """Refuse an actor whose role or token is not meant for this sort of thing."""
     if not actor.may(scope):
-        raise NotAllowed(f"this token may not {scope}; it may {', '.join(sorted(actor.allowed)) or 'nothing'}")
+        raise NotAllowed(
+            {
+                "en": f"this token may not {scope}; it may {', '.join(sorted(actor.allowed)) or 'nothing'}",
+                "fr": f"ce jeton ne permet pas « {scope} » ; il permet : {', '.join(sorted(actor.allowed)) or 'rien'}",
+            }
+        )
 
 
 def tombstone(head: Head, *, insider: bool = False) -> Gone:

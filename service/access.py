@@ -92,11 +92,26 @@ class Sessions:
         """The session that the cookie tells of; NotAuthenticated where it is none, or no longer one."""
         session = self._said(text)
         if session is None:
-            raise NotAuthenticated("the session is not known here: log in again at /login")
+            raise NotAuthenticated(
+                {
+                    "en": "the session is not known here: log in again at /login",
+                    "fr": "la session n’est pas connue ici : reconnectez-vous à /login",
+                }
+            )
         if session.until.timestamp() <= self._now():
-            raise NotAuthenticated("the session has expired: log in again at /login")
+            raise NotAuthenticated(
+                {
+                    "en": "the session has expired: log in again at /login",
+                    "fr": "la session a expiré : reconnectez-vous à /login",
+                }
+            )
         if self._accounts.has_ended(session.id):
-            raise NotAuthenticated("the session was ended: log in again at /login")
+            raise NotAuthenticated(
+                {
+                    "en": "the session was ended: log in again at /login",
+                    "fr": "la session a été fermée : reconnectez-vous à /login",
+                }
+            )
         return session
 
     def end(self, text: str) -> None:
@@ -183,7 +198,12 @@ async def _recognised(request: Request) -> Caller:
         return NOBODY
     sessions: Sessions | None = request.app.state.sessions
     if sessions is None:
-        raise NotAuthenticated("nobody logs in here any more: send a token, or remove the cookie")
+        raise NotAuthenticated(
+            {
+                "en": "nobody logs in here any more: send a token, or remove the cookie",
+                "fr": "on ne se connecte plus ici : envoyez un jeton, ou supprimez le cookie",
+            }
+        )
     session = await run_in_threadpool(sessions.read, cookie)
     refuse_other_sites(request)
     return Caller(session.actor, "session")
@@ -194,7 +214,12 @@ def _token(request: Request) -> str | None:
     headers = [each.strip() for each in request.headers.getlist("authorization")]
     tokens = [each[6:].strip() for each in headers if each[:7].lower() in ("bearer", "bearer ")]
     if tokens and len(headers) > 1:
-        raise NotAuthenticated("there are several Authorization headers: send one")
+        raise NotAuthenticated(
+            {
+                "en": "there are several Authorization headers: send one",
+                "fr": "il y a plusieurs en-têtes Authorization : envoyez-en un seul",
+            }
+        )
     return tokens[0] if tokens else None
 
 
@@ -209,7 +234,12 @@ def refuse_other_sites(request: Request) -> None:
     ours = {_origin(site_of(request)), _origin(str(request.base_url))}
     same = site == "same-origin" if site is not None else origin is not None and origin.lower() in ours
     if not same:
-        raise NotAllowed("with a session, changes are taken from pages of this service only: send a token instead")
+        raise NotAllowed(
+            {
+                "en": "with a session, changes are taken from pages of this service only: send a token instead",
+                "fr": "avec une session, seules les pages de ce service peuvent modifier : envoyez plutôt un jeton",
+            }
+        )
 
 
 def _origin(address: str) -> str:
@@ -274,12 +304,29 @@ def needs(scope: str, *roles: str) -> Callable[..., Coroutine[Any, Any, Actor]]:
         _session: Annotated[None, Security(COOKIE)],
     ) -> Actor:
         if who.by is None:
-            login = ", or log in at /login" if request.app.state.sessions is not None else ""
-            raise NotAuthenticated(f"this takes an account: send a token as `Authorization: Bearer …`{login}")
+            login = request.app.state.sessions is not None
+            raise NotAuthenticated(
+                {
+                    "en": "this takes an account: send a token as `Authorization: Bearer …`"
+                    + (", or log in at /login" if login else ""),
+                    "fr": "il faut un compte : envoyez un jeton par `Authorization: Bearer …`"
+                    + (", ou connectez-vous à /login" if login else ""),
+                }
+            )
         if who.actor.role not in able:
-            raise NotAllowed(f"a {who.actor.role} may not do this; these roles may: {', '.join(able)}")
+            raise NotAllowed(
+                {
+                    "en": f"a {who.actor.role} may not do this; these roles may: {', '.join(able)}",
+                    "fr": f"un compte « {who.actor.role} » ne le peut pas ; ces rôles le peuvent : {', '.join(able)}",
+                }
+            )
         if not who.actor.may(scope):
-            raise NotAllowed(f"the token's scopes leave {quoted(scope)} out: use one that has it")
+            raise NotAllowed(
+                {
+                    "en": f"the token's scopes leave {quoted(scope)} out: use one that has it",
+                    "fr": f"les droits du jeton ne comprennent pas {quoted(scope)} : prenez-en un qui l’a",
+                }
+            )
         return who.actor
 
     return allowed

@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 10.0
 SIGNATURES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures by a key that only the provider has. What it may offer besides ("none", HMAC) is not accepted."""
 
-AGAIN = "start again at /login"
+AGAIN = {"en": "start again at /login", "fr": "recommencez à /login"}
 
 
 class Provider:
@@ -63,7 +63,12 @@ class Provider:
             )
             claims = token.get("userinfo")
             if claims is None:
-                raise NotAuthenticated(f"the login provider did not say who you are; {AGAIN}")
+                raise NotAuthenticated(
+                    {
+                        "en": f"the login provider did not say who you are; {AGAIN['en']}",
+                        "fr": f"le fournisseur d’identité n’a pas dit qui vous êtes ; {AGAIN['fr']}",
+                    }
+                )
             claims = await self._with_more_claims(dict(claims), token)
         return actor_of_claims(claims, self._settings)
 
@@ -101,7 +106,12 @@ class Provider:
             return claims
         more = await self._client.userinfo(token=token)
         if more.get("sub") != claims["sub"]:
-            raise NotAuthenticated(f"the login provider told of two different people; {AGAIN}")
+            raise NotAuthenticated(
+                {
+                    "en": f"the login provider told of two different people; {AGAIN['en']}",
+                    "fr": f"le fournisseur d’identité a désigné deux personnes différentes ; {AGAIN['fr']}",
+                }
+            )
         return {**more, **claims}
 
 
@@ -116,7 +126,12 @@ def _failures_named() -> Iterator[None]:
         yield
     except (OAuthError, JoseError) as error:
         log.warning("a login was refused: %s", quoted(error, 300))
-        raise NotAuthenticated(f"the login did not come to its end; {AGAIN}") from error
+        raise NotAuthenticated(
+            {
+                "en": f"the login did not come to its end; {AGAIN['en']}",
+                "fr": f"la connexion n’est pas allée à son terme ; {AGAIN['fr']}",
+            }
+        ) from error
     except (HTTPError, InvalidURL, ValueError, TypeError, KeyError, RuntimeError) as error:
         log.warning("the login provider failed: %s: %s", type(error).__name__, quoted(error, 300))
         raise ProviderUnreachable("the login provider does not answer as it should; try again later") from error

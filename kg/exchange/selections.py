@@ -75,7 +75,12 @@ def selected(catalogue: Catalogue, selection: Selection, actor: Actor = READER) 
     ['housing', 'social-roma']
     """
     if selection.states and not actor.may("read"):
-        raise NotAllowed("drafts and other states are for people who work on records; leave the states out")
+        raise NotAllowed(
+            {
+                "en": "drafts and other states are for people who work on records; leave the states out",
+                "fr": "les brouillons et autres états sont réservés à qui travaille sur les fiches ; n’indiquez pas d’état",
+            }
+        )
     names = [declaration().kind(name).name for name in selection.kinds] or list(declaration().kinds)
     countries = _Countries(catalogue)
     for kind in sorted(set(names)):

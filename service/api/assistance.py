@@ -150,7 +150,12 @@ def answer_flag(
     """Say why both figures stand, or which is wrong. Earlier answers are kept."""
     name = kind_of(kind).name
     if not keeps(who, name):
-        raise NotAllowed(f"contradictions of a {name} are answered by those who keep it")
+        raise NotAllowed(
+            {
+                "en": f"contradictions of a {name} are answered by those who keep it",
+                "fr": f"les contradictions d’une fiche « {name} » sont traitées par qui la tient",
+            }
+        )
     flag = next((one for one in _flags(request, kind, id, who) if one.key == key), None)
     if flag is None:
         raise NotFound(f"there is no flag {quoted(key)} on this record; its flags list them")
@@ -197,7 +202,12 @@ def worklist(
 ) -> Response:
     """Records by identifier, each with its reason; `next` continues the list."""
     if drafts and who.role not in ("curator", "administrator"):
-        raise NotAllowed("drafts of others are for curators: leave ?drafts out")
+        raise NotAllowed(
+            {
+                "en": "drafts of others are for curators: leave ?drafts out",
+                "fr": "les brouillons des autres sont réservés aux comptes « curator » : n’indiquez pas ?drafts",
+            }
+        )
     with request.app.state.turns.one():
         page = request.app.state.catalogue.worklist(
             name, language, limit, cursor, kind=kind, labels=labels, drafts=drafts, answered=answered

@@ -113,8 +113,12 @@ def expected_revision(if_match: str | None) -> int:
     """
     if if_match is None or if_match.strip() == "*":
         raise PreconditionMissing(
-            "say which revision the change was written on: If-Match with the ETag of what you have read, "
-            'such as "17"; a new record is created with If-None-Match: *'
+            {
+                "en": "say which revision the change was written on: If-Match with the ETag of what you have read, "
+                'such as "17"; a new record is created with If-None-Match: *',
+                "fr": "dites sur quelle révision la modification repose : If-Match avec l’ETag de ce que vous avez lu, "
+                'par exemple "17" ; une nouvelle fiche se crée avec If-None-Match: *',
+            }
         )
     found = _TAG.fullmatch(if_match.strip())
     if found is None:

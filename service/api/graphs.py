@@ -134,13 +134,22 @@ def _record_named(request: Request, path: str) -> tuple[Kind, str]:
     if path and named:
         raise UnreadableInput("name one graph: in the path or with ?graph=")
     if not path and (len(named) != 1 or "default" in request.query_params):
-        raise NotAllowed("the union of all graphs is not written as one: name a record's graph with ?graph=")
+        raise NotAllowed(
+            {
+                "en": "the union of all graphs is not written as one: name a record's graph with ?graph=",
+                "fr": "l’union de tous les graphes ne s’écrit pas d’un bloc : nommez le graphe d’une fiche avec ?graph=",
+            }
+        )
     iri = f"{catalogue.base}{path}#record" if path else named[0]
     ours = parse_thing_iri(catalogue.base, iri)
     if ours is None or iri != str(record_iri(catalogue.base, *ours)):
         raise NotAllowed(
-            f"{quoted(iri, 200)} is no graph of a record, such as {catalogue.base}id/city/jelgava#record; "
-            "the vocabulary's graphs come with the program"
+            {
+                "en": f"{quoted(iri, 200)} is no graph of a record, such as {catalogue.base}id/city/jelgava#record; "
+                "the vocabulary's graphs come with the program",
+                "fr": f"{quoted(iri, 200)} n’est pas le graphe d’une fiche, comme {catalogue.base}id/city/jelgava#record ; "
+                "les graphes du vocabulaire viennent avec le programme",
+            }
         )
     kind = declaration().kind(ours[0])
     return kind, checked_id(kind.name, ours[1])

@@ -90,9 +90,19 @@ async def come_back(request: Request) -> RedirectResponse:
     provider = _provider(request)
     kept = request.app.state.signing.read(LOGIN, request.cookies.get(cookie_name(request, LOGIN), ""))
     if kept is None or kept["until"] <= time.time():
-        raise NotAuthenticated(f"no login was begun in this browser, or it took too long; {AGAIN}")
+        raise NotAuthenticated(
+            {
+                "en": f"no login was begun in this browser, or it took too long; {AGAIN['en']}",
+                "fr": f"aucune connexion n’a été commencée dans ce navigateur, ou elle a duré trop longtemps ; {AGAIN['fr']}",
+            }
+        )
     if any(len(request.query_params.getlist(name)) != 1 for name in ("code", "state")):
-        raise NotAuthenticated(f"the login did not come to its end; {AGAIN}")
+        raise NotAuthenticated(
+            {
+                "en": f"the login did not come to its end; {AGAIN['en']}",
+                "fr": f"la connexion n’est pas allée à son terme ; {AGAIN['fr']}",
+            }
+        )
     request.scope["session"] = kept["flow"]
     actor = await provider.finish(request)
     answer = RedirectResponse(kept["then"], 303, UNKEPT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
 from collections.abc import Iterator
@@ -205,3 +206,37 @@ def test_an_address_that_is_none_is_told_in_french(server: Server) -> None:
     )
     told = server.client.delete("/health/live", headers=french).json()
     assert (told["title"], told["detail"]) == ("La méthode n’est pas admise", "'/health/live' ne répond pas à DELETE")
+
+
+TOLD_IN_BOTH = {
+    *("NotAuthenticated", "NotAllowed", "PreconditionMissing", "StaleRecord", "WrongState", "DuplicateRecord"),
+}
+"""Refusals of who asks, of what they may, of states and of revisions."""
+
+OF_THE_SET_UP = {"the claim "}
+"""Beginnings of what only whoever sets the login up can mend: in English."""
+
+
+def test_refusals_of_rights_states_and_revisions_are_told_in_both_languages() -> None:
+    found = 0
+    for file in sorted([*(ROOT / "kg").rglob("*.py"), *(ROOT / "service").rglob("*.py")]):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        named = {
+            target.id: node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in TOLD_IN_BOTH:
+                found += 1
+                said = named.get(call.args[0].id, call.args[0]) if isinstance(call.args[0], ast.Name) else call.args[0]
+                where = f"{file.relative_to(ROOT)}:{call.lineno}"
+                if not isinstance(said, ast.Dict):
+                    assert any(one in ast.unparse(said) for one in OF_THE_SET_UP), where
+                    continue
+                assert [key.value for key in said.keys if isinstance(key, ast.Constant)] == ["en", "fr"], where
+                english, french = map(ast.unparse, said.values)
+                assert english != french, where
+    assert found > 40
