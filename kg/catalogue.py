@@ -197,7 +197,7 @@ class Catalogue:
         self.graph = self._open_graph(graph_url)
         self._resources.callback(self.graph.close)
         self._graph_follower = Follower(ledger, self.graph)
-        self._cities = CityFactsReader(self.graph, self.base)
+        self._cities = CityFactsReader(self.graph, self.base, lambda cities: self.lists.practices_of(cities))
         self._cities_seen = self._graph_follower.reached
         self._hint_memory: HintMemory | None = None
         self._search: SearchView | None = None
@@ -1268,8 +1268,11 @@ class Catalogue:
         ]
 
     def _refresh(self) -> None:
-        """Forget facts of cities that the graph has newer records of."""
+        """Forget facts of cities that the graph and the lists have newer records of."""
+        _ = self.lists
         reached = self._graph_follower.reached
+        if self._lists_follower is not None:
+            reached = min(reached, self._lists_follower.reached)
         while self._cities_seen < reached:
             revisions = self.ledger.since(self._cities_seen, 500)
             if not revisions:

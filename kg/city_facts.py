@@ -1,4 +1,5 @@
-"""Reads what matching must know about cities out of the graph, and remembers it while nothing changes.
+"""Reads what matching must know about cities out of the graph, and of their practices out of the lists' view, and
+remembers it while nothing changes.
 
 A suggestion over 100,000 practices may cost a few milliseconds beside the embedding of the need,
 so facts are read once per city (a handful of queries for all that are missing) and forgotten when
@@ -9,15 +10,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Protocol
 
 from babel import Locale
-from rdflib import DCAT, DCTERMS, FOAF, RDFS, SDO, URIRef
+from rdflib import DCTERMS, RDFS, SDO, URIRef
 
 from kg.ledger import Revision
 from kg.matching.facts import Availability, CityFacts, DeclaredExperience, PracticeFacts
@@ -29,37 +29,6 @@ Values = Mapping[str, list[tuple[str, str]]]
 
 LEVELS = {"none": 0.0, "starting": 0.25, "some": 0.5, "solid": 0.75, "leading": 1.0}
 """mg:levelValue of the level scheme; a test compares them with the ontology."""
-
-_PRACTICES = """
-SELECT ?city ?practice ?part {{
-  VALUES ?city {{ {cities} }}
-  {{ ?practice <{mg}practisedIn> ?city BIND("own" AS ?part) }}
-  UNION
-  {{ ?partnership <{mg}partnerCity> ?city . ?practice <{mg}partner> ?partnership BIND("partner" AS ?part) }}
-}}"""
-
-_RIVALS = (
-    "SELECT DISTINCT ?practice {{ VALUES ?practice {{ {practices} }} ?practice <{mg}outcome>/<{mg}rivalOf> ?other }}"
-)
-
-_TOLD_FOR_TRANSFER = {
-    str(MG.coreElements): "core_elements",
-    str(MG.adaptableParts): "adaptable_parts",
-    str(MG.successFactors): "success_factors",
-    str(MG.condition): "conditions",
-}
-
-# What is told, not the texts themselves: they may be long, and only that they are there counts.
-_TOLD = """
-SELECT DISTINCT ?practice ?property {{
-  VALUES ?practice {{ {practices} }}
-  ?practice ?property ?value
-  FILTER(?property IN ({properties}))
-}}"""
-
-_TAKEN_UP = (
-    "SELECT ?practice ?transfer {{ VALUES ?practice {{ {practices} }} ?transfer <{mg}transferredPractice> ?practice }}"
-)
 
 _PROGRAMMES = """
 SELECT ?city ?programme ?name {{
@@ -95,6 +64,10 @@ SELECT ?subject ?property ?value {{
 }}"""
 
 
+PracticesOf = Callable[[Iterable[str]], Mapping[str, tuple[PracticeFacts, ...]]]
+"""Given identifiers of cities: the practices of each that has any."""
+
+
 class Graph(Protocol):
     """What is asked of the graph view."""
 
@@ -104,8 +77,9 @@ class Graph(Protocol):
 class CityFactsReader:
     """Facts per city, read when first asked for; safe to use from several threads."""
 
-    def __init__(self, graph: Graph, base: str) -> None:
-        self._graph, self._base = graph, base
+    def __init__(self, graph: Graph, base: str, practices: PracticesOf) -> None:
+        """`practices` gives those of some cities: the graph takes 8 ms a city with twenty for it, a row of facts each 0.3."""
+        self._graph, self._base, self._practices = graph, base, practices
         self._known: dict[str, CityFacts] = {}
         self._lock = threading.Lock()
 
@@ -148,7 +122,7 @@ class CityFactsReader:
             [node for values in said.values() for node in _all(values, MG.observation)],
             *(MG.measure, MG.observedValue, MG.observedIn, MG.boundary),
         )
-        practices = self._practices(listed)
+        practices = self._practices(ids)
         programmes = self._pairs(_PROGRAMMES, listed, "programme")
         networks, associations = self._bodies(listed)
         mentored = self._mentored(listed)
@@ -169,7 +143,7 @@ class CityFactsReader:
                 languages=tuple(_all(values, MG.officialLanguage)),
                 population=_population(seen),
                 foreign_born_share=_share(seen),
-                practices=practices.get(iri, ()),
+                practices=practices.get(id, ()),
                 experience=experience.get(iri, ()),
                 availability=availability.get(iri),
                 programmes=programmes.get(iri, {}),
@@ -192,56 +166,6 @@ class CityFactsReader:
             for listed_values in values.values():
                 listed_values.sort()
         return {subject: dict(values) for subject, values in found.items()}
-
-    def _practices(self, cities: str) -> dict[str, tuple[PracticeFacts, ...]]:
-        """Each city's practices, its own and those it is a partner of."""
-        rows = self._graph.rows(_PRACTICES.format(cities=cities, mg=MG))
-        parts: dict[str, dict[str, str]] = defaultdict(dict)
-        for row in sorted(rows, key=lambda row: str(row["part"]), reverse=True):
-            parts[str(row["city"])][str(row["practice"])] = str(row["part"])
-        practices = sorted({practice for of_city in parts.values() for practice in of_city})
-        said = self._values(
-            practices,
-            *(DCTERMS.title, DCTERMS.subject, MG.cityTie, MG.evidenceType, MG.period, FOAF.isPrimaryTopicOf),
-        )
-        periods = self._values(
-            [node for values in said.values() for node in _all(values, MG.period)],
-            *(DCAT.startDate, DCAT.endDate, MG.precision, MG.activityStatus, MG.statusAsOf),
-        )
-        records = self._values(
-            [node for values in said.values() for node in _all(values, FOAF.isPrimaryTopicOf)], MG.confidence
-        )
-        rivals, told, taken_up = set(), self._told(practices), self._taken_up(practices)
-        if practices:
-            rivals = {row["practice"] for row in self._graph.rows(_RIVALS.format(practices=_listed(practices), mg=MG))}
-        return {
-            city: tuple(
-                replace(
-                    _practice_facts(practice, part, said[practice], periods, records, practice in rivals),
-                    told_for_transfer=frozenset(told.get(practice, ())),
-                    taken_up=taken_up[practice],
-                )
-                for practice, part in sorted(of_city.items())
-                if practice in said
-            )
-            for city, of_city in parts.items()
-        }
-
-    def _told(self, practices: Sequence[str]) -> dict[str, set[str]]:
-        """Which fields on transfer each practice's record has."""
-        found: dict[str, set[str]] = defaultdict(set)
-        if practices:
-            wanted = ", ".join(f"<{property}>" for property in _TOLD_FOR_TRANSFER)
-            for row in self._graph.rows(_TOLD.format(practices=_listed(practices), properties=wanted)):
-                found[str(row["practice"])].add(_TOLD_FOR_TRANSFER[str(row["property"])])
-        return found
-
-    def _taken_up(self, practices: Sequence[str]) -> Counter[str]:
-        """How many transfers of each practice are on record."""
-        if not practices:
-            return Counter()
-        rows = self._graph.rows(_TAKEN_UP.format(practices=_listed(practices), mg=MG))
-        return Counter(practice for practice, _ in {(str(row["practice"]), row["transfer"]) for row in rows})
 
     def _pairs(self, query: str, cities: str, other: str) -> dict[str, dict[str, str]]:
         """City to {identifier of something: its name}; English names win."""
@@ -314,36 +238,6 @@ class CityFactsReader:
         """Nodes that point to a city by a property, each with its city."""
         rows = self._graph.rows(_POINTING.format(cities=cities, property=property))
         return {str(row["node"]): str(row["city"]) for row in rows}
-
-
-def _practice_facts(
-    practice: str, part: str, values: Values, periods: Mapping[str, Values], records: Mapping[str, Values], rivals: bool
-) -> PracticeFacts:
-    """One practice as one city's. A city that is only a partner has that tie, whatever the record's own."""
-    spans = [periods[node] for node in _all(values, MG.period) if node in periods]
-    sure = [span for span in spans if _id(_one(span, MG.precision) or "") != "inferred"]
-    starts = [int(year) for span in sure if (year := _one(span, DCAT.startDate))]
-    ends = [int(year) for span in spans if (year := _one(span, DCAT.endDate))]
-    noted = sorted(
-        (int(_one(span, MG.statusAsOf) or 0), _id(status))
-        for span in spans
-        if (status := _one(span, MG.activityStatus))
-    )
-    tie, evidence = _one(values, MG.cityTie), _one(values, MG.evidenceType)
-    record = records.get(_one(values, FOAF.isPrimaryTopicOf) or "", {})
-    return PracticeFacts(
-        id=_id(practice),
-        title=_texts(values, DCTERMS.title),
-        themes=frozenset(_id(theme) for theme in _all(values, DCTERMS.subject)),
-        tie="partner" if part == "partner" else (_id(tie) if tie else None),
-        evidence=_id(evidence) if evidence else None,
-        start=min(starts, default=None),
-        end=max(ends, default=None),
-        status=noted[-1][1] if noted else None,
-        status_as_of=(noted[-1][0] or None) if noted else None,
-        confidence=_one(record, MG.confidence),
-        rival_claims=rivals,
-    )
 
 
 def _population(observations: Sequence[Values]) -> int | None:

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rdflib.plugins.parsers.ntriples import unquote
+
 from kg.fields import Kind, Structure
 from kg.matching.experience import ONGOING
 from kg.quality import completeness_of, missing_fields
@@ -21,6 +23,12 @@ Facts = dict[str, Any]
 
 FACETS = ("country", "theme", "evidence", "decade", "language", "size", "offer")
 """Every facet there is, in the order of answers."""
+
+TOLD_FOR_TRANSFER = ("core_elements", "adaptable_parts", "success_factors", "conditions")
+"""Fields of a practice that speak of transfer. What is told, not the texts: they may be long, and only that they are there counts."""
+
+_WORDED = frozenset({"title"})
+"""Texts whose words are kept: suggestions name practices by them."""
 
 _TRIPLE = re.compile(r'<([^>]+)> <([^>]+)> (?:<([^>]+)>|"((?:[^"\\]|\\.)*)"(?:@([A-Za-z0-9-]+)|\^\^<[^>]+>)?) \.\n')
 _YEAR = re.compile(r"\d{4}")
@@ -48,7 +56,7 @@ def facets_of(kind: Kind) -> tuple[str, ...]:
 
 
 def light_record(payload: str, kind: Kind, thing: str) -> dict[str, Any]:
-    """A row's record as plain JSON without the words: of a text only its languages are kept.
+    """A row's record as plain JSON without the words: of a text other than a title only its languages are kept.
 
     `thing` is the address of what the record is about. Notations, references and inner nodes are as in the whole record,
     except that lists are in the row's order.
@@ -72,7 +80,8 @@ def _structure(structure: Structure, node: str, said: Mapping[str, list[tuple[st
             continue
         value: Any = text
         if field.type in ("text", "texts"):
-            found.setdefault(field.key, {})[language] = ""
+            words = unquote(text) if field.key in _WORDED else ""
+            found.setdefault(field.key, {})[language.lower() or "en"] = words
             continue
         if iri and field.type == "inner" and field.inner:
             value = _structure(field.inner, iri, said)
@@ -103,7 +112,7 @@ def facts_of(kind: Kind, record: Record) -> Facts:
 
 def _other(kind: Kind, record: Record) -> Facts:
     """Any kind, by its fields: it may name cities, themes, a country, a year and languages."""
-    kept = ("level", "basis", "stated_on", "consent", "quota", "until", "mentorship_state", "mentor")
+    kept = ("level", "basis", "stated_on", "consent", "quota", "until", "mentorship_state", "mentor", "practice")
     return {
         "country": record.get("country"),
         "cities": _named(kind, record, "city"),
@@ -132,6 +141,7 @@ def _practice(kind: Kind, record: Record) -> Facts:
     ends = [year for period in periods if (year := _number(period.get("end"))) is not None]
     present = {key for key, value in record.items() if value not in (None, "", [], {})}
     return {
+        "title": record.get("title"),
         "cities": [record["city"]] if record.get("city") else [],
         "partners": sorted({p["partner_city"] for p in record.get("partners", ()) if p.get("partner_city")}),
         "tie": record.get("tie"),
@@ -145,6 +155,9 @@ def _practice(kind: Kind, record: Record) -> Facts:
         "ongoing": status in ONGOING or None,
         "languages": sorted(_languages(kind, record)),
         "complete": completeness_of(missing_fields(present, kind), kind),
+        "confidence": record.get("record", {}).get("confidence"),
+        "rivals": any(claim.get("rivals") for claim in record.get("outcomes", ())) or None,
+        "told": [key for key in TOLD_FOR_TRANSFER if key in present],
     }
 
 

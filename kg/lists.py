@@ -51,7 +51,7 @@ from kg.views import is_shown
 if TYPE_CHECKING:
     from kg.ledger import Revision
 
-LAYOUT = "2"
+LAYOUT = "3"
 MANY = 1_000
 """Above so many changed rows at once the bit sets are made anew, which takes a second or two at 100,000 records."""
 
@@ -70,6 +70,12 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 
 _ABOUT = "SELECT city, kind, id, facts FROM named JOIN held USING (kind, id)"
+
+_PRACTICES_OF = """
+SELECT city, id, facts FROM named JOIN held USING (kind, id)
+WHERE kind = 'practice' AND city IN (SELECT value FROM json_each(?)) ORDER BY city, id"""
+
+_TAKEN_UP = "SELECT json_extract(facts, '$.practice'), count(*) FROM held WHERE kind = 'transfer' GROUP BY 1"
 
 AT_ONCE = 20_000
 """Rows that go into the bit sets in one go."""
@@ -180,6 +186,9 @@ class ListView:
             for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
                 one.unlink(missing_ok=True)
             self._db = self._opened(path)
+        # Facts for a suggestion are read beside whoever makes the bit sets, which takes seconds.
+        self._facts_lock = threading.Lock() if path else self._lock
+        self._facts_db = self._opened(path) if path else self._db
 
     def _opened(self, path: Path | None) -> sqlite3.Connection:
         db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
@@ -219,8 +228,9 @@ class ListView:
 
     def close(self) -> None:
         """Release the file; what was applied stays."""
-        with self._lock:
+        with self._lock, self._facts_lock:
             self._db.close()
+            self._facts_db.close()
 
     def apply(self, revisions: Sequence[Revision], marker: int) -> None:
         """Take over records as they now stand, then remember `marker`; see kg.views.View."""
@@ -523,8 +533,23 @@ class ListView:
             return self._held(kind, ids)
 
     def practice(self, id: str, facts: Facts) -> PracticeFacts:
-        """A practice as matching has it, without its title."""
+        """A practice as matching has it."""
         return _practice_facts(id, facts, facts.get("tie"))
+
+    def practices_of(self, cities: Iterable[str]) -> dict[str, tuple[PracticeFacts, ...]]:
+        """The practices that each city runs or took part in, by identifier, as matching has them.
+
+        A city that only took part has that tie, whatever the record's own. Cities without a practice are left out.
+        """
+        found: dict[str, list[PracticeFacts]] = defaultdict(list)
+        with self._facts_lock:
+            rows = self._facts_db.execute(_PRACTICES_OF, (json.dumps(sorted(set(cities))),)).fetchall()
+            taken_up = dict(self._facts_db.execute(_TAKEN_UP)) if rows else {}
+        for city, id, text in rows:
+            facts = json.loads(text)
+            tie = facts.get("tie") if city in facts.get("cities", ()) else "partner"
+            found[city].append(_practice_facts(id, facts, tie, taken_up.get(id, 0)))
+        return {city: tuple(practices) for city, practices in found.items()}
 
     def profiles(self, cities: Sequence[str], first: Collection[str] = ()) -> dict[str, CityProfile]:
         """Offer and experience of cities: the themes each has most practices on, those of `first` before all others.
@@ -612,10 +637,10 @@ def _cities_of(facts: Facts) -> set[str]:
     return {*facts.get("cities", ()), *facts.get("partners", ())}
 
 
-def _practice_facts(id: str, facts: Facts, tie: str | None) -> PracticeFacts:
+def _practice_facts(id: str, facts: Facts, tie: str | None, taken_up: int = 0) -> PracticeFacts:
     return PracticeFacts(
         id=id,
-        title={},
+        title=facts.get("title", {}),
         themes=frozenset(facts.get("themes", ())),
         tie=tie,
         evidence=facts.get("evidence"),
@@ -623,6 +648,10 @@ def _practice_facts(id: str, facts: Facts, tie: str | None) -> PracticeFacts:
         end=facts.get("end"),
         status=facts.get("status"),
         status_as_of=facts.get("status_as_of"),
+        confidence=facts.get("confidence"),
+        rival_claims=facts.get("rivals", False),
+        told_for_transfer=frozenset(facts.get("told", ())),
+        taken_up=taken_up,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -11,7 +12,7 @@ from kg.catalogue import Catalogue
 from kg.errors import BadRequest
 from kg.facets import size_band
 from kg.fields import declaration
-from kg.list_facts import facets_of, facts_of, light_record
+from kg.list_facts import TOLD_FOR_TRANSFER, facets_of, facts_of, light_record
 from kg.listing import Wanted
 from kg.lists import Asked, ListView
 from kg.matching.experience import mentor_level
@@ -197,20 +198,55 @@ def test_what_is_read_quickly_is_what_the_whole_record_says(start):
                 assert quick == facts_of(kind, from_ntriples(revision.payload, start.base)), revision.id
 
 
-def test_what_lists_know_of_cities_and_practices_is_what_suggestions_know(start):
+def test_what_lists_know_of_cities_is_what_suggestions_know(start):
     ids = start.lists.matching("city", Asked())
     known = start.city_facts(ids)
     held = start.lists.facts("city", ids)
     assert len(ids) == 50
     for id in ids:
-        city = known[id]
-        assert held[id].get("population") == city.population
-        assert held[id].get("share") == city.foreign_born_share
-        mine = start.lists.facts("practice", [practice.id for practice in city.practices])
-        for practice in city.practices:
-            read = start.lists.practice(practice.id, mine[practice.id])
-            fields = ("themes", "evidence", "start", "end", "status", "status_as_of")
-            assert [getattr(read, one) for one in fields] == [getattr(practice, one) for one in fields], practice.id
+        assert held[id].get("population") == known[id].population
+        assert held[id].get("share") == known[id].foreign_born_share
+
+
+def test_practices_of_cities_are_as_their_records_say(start):
+    found = start.lists.practices_of(start.lists.matching("city", Asked()))
+    told = {(city, one.id): one for city, practices in found.items() for one in practices}
+    records = [start.get("practice", id) for id in start.lists.matching("practice", Asked())]
+    transfers = [start.get("transfer", id) for id in start.lists.matching("transfer", Asked())]
+    own = {(record["city"], record["id"]) for record in records if "city" in record}
+    took_part = {
+        (partner["partner_city"], record["id"])
+        for record in records
+        for partner in record.get("partners", ())
+        if "partner_city" in partner
+    }
+    assert told.keys() == own | took_part
+    assert len(own) == 79
+    assert took_part - own
+    by_id = {record["id"]: record for record in records}
+    for (city, id), practice in told.items():
+        record = by_id[id]
+        assert practice.title == record["title"], id
+        assert practice.themes == set(record["themes"]), id
+        assert practice.tie == (record.get("tie") if record.get("city") == city else "partner"), id
+        assert practice.evidence == record.get("evidence"), id
+        assert practice.confidence == record["record"].get("confidence"), id
+        assert practice.rival_claims == any("rivals" in claim for claim in record.get("outcomes", ())), id
+        assert practice.told_for_transfer == set(TOLD_FOR_TRANSFER) & record.keys(), id
+        assert practice.taken_up == sum(transfer.get("practice") == id for transfer in transfers), id
+    assert any(practice.rival_claims for practice in told.values())
+    assert any(practice.taken_up for practice in told.values())
+
+
+def test_facts_for_a_suggestion_do_not_wait_for_the_bit_sets(start):
+    with start.lists._lock, ThreadPoolExecutor(1) as other:
+        assert other.submit(start.lists.practices_of, ["mechelen"]).result(timeout=30)["mechelen"]
+
+
+def test_words_of_titles_survive_quick_reading():
+    kind = declaration().kind("practice")
+    payload = '<urn:x> <http://purl.org/dc/terms/title> "Caf\\u00E9 \\"B\\" \\\\ C"@en-GB .\n'
+    assert light_record(payload, kind, "urn:x")["title"] == {"en-gb": 'Café "B" \\ C'}
 
 
 def test_levels_shown_are_those_of_suggestions(start):
