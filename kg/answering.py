@@ -32,7 +32,7 @@ from kg.matching.reasons import LANGUAGE_NAMES, LANGUAGES, ROLE_LIMITS, inhabita
 from kg.matching.suggestions import Weighed, explained, rank_cities, rank_key, weigh_city
 from kg.search.ranking import Filters
 from kg.search.thesaurus import primary
-from kg.search.view import Understood
+from kg.search.view import StoredPassage, Understood
 from kg.suggesting import SuggestionRequest, city_reference, write_diversity, write_suggestion
 
 MOST_NEAREST = 3
@@ -113,6 +113,9 @@ class Ground:
 def suggestions(ground: Ground, source: Source, language: str) -> dict[str, Any]:
     """The answer to a request for suggestions, in `language`; with `explain` also what would change the order."""
     shown, back, ranked = ground.listed()
+    StoredPassage.read_together(
+        cited.passage for one in shown for answer in one.case.answers for cited in answer.practices
+    )
     sought = ground.clues(source)
     diversity = None
     if ground.asked.per_country is not None:
