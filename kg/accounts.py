@@ -270,7 +270,12 @@ class Accounts:
             connection.execute(first.values(revoked=_written(self._now()), revoked_by=by))
             row = connection.execute(select(_tokens).where(_tokens.c.id == known)).first()
         if row is None:
-            raise NotFound(f"there is no token {quoted(id)}: `mentorgraph token list` shows the identifiers")
+            raise NotFound(
+                {
+                    "en": f"there is no token {quoted(id)}: `mentorgraph token list` shows the identifiers",
+                    "fr": f"il n’y a pas de jeton {quoted(id)} : `mentorgraph token list` montre les identifiants",
+                }
+            )
         return _token_of(row)
 
     def actor_of(self, text: str) -> Actor:

@@ -17,7 +17,18 @@ from rdflib import DCTERMS, SDO, Graph
 
 from kg import answering
 from kg.city_facts import CityFactsReader
-from kg.errors import BadRequest, Busy, Gone, IndexMismatch, InvalidRecord, KgError, NotFound, Problem, quoted
+from kg.errors import (
+    BadRequest,
+    Busy,
+    Gone,
+    IndexMismatch,
+    InvalidRecord,
+    KgError,
+    NotFound,
+    Problem,
+    not_on_record,
+    quoted,
+)
 from kg.exchange.exporting import export_records
 from kg.exchange.importing import Row, read_records
 from kg.fields import declaration, in_language
@@ -719,9 +730,7 @@ class Catalogue:
 
     def _not_found(self, kind: str, id: str) -> NotFound:
         """The error, with the nearest identifiers."""
-        near = self._near(kind, id)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
-        return NotFound(f"there is no {kind} {quoted(id)} on record{hint}")
+        return not_on_record(kind, id, self._near(kind, id))
 
     def _with_state(self, record: Record, revision: Revision) -> Record:
         """The record with what the ledger says of it."""

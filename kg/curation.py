@@ -144,7 +144,12 @@ class Curation:
             if not (insider or head.published_visibility == "public" or self._catalogue._was_public(kind, id)):
                 raise self._catalogue._not_found(kind, id)
             if found is None or not (insider or was_for_all(found)):
-                raise NotFound(f"{kind} {quoted(id)} has no revision {version}; its history lists them")
+                raise NotFound(
+                    {
+                        "en": f"{kind} {quoted(id)} has no revision {version}; its history lists them",
+                        "fr": f"{kind} {quoted(id)} n’a pas de révision {version} ; son historique les énumère",
+                    }
+                )
             if not insider and head.published_visibility != "public":
                 raise tombstone(head)
             return self._with_content(found)
@@ -154,7 +159,12 @@ class Curation:
         if head.state in GONE and (insider or self._catalogue._was_public(kind, id)):
             raise tombstone(head, insider=insider)
         if insider:
-            raise NotFound(f"{kind} {quoted(id)} is not published yet: it is {head.state}; ask for ?version=newest")
+            raise NotFound(
+                {
+                    "en": f"{kind} {quoted(id)} is not published yet: it is {head.state}; ask for ?version=newest",
+                    "fr": f"{kind} {quoted(id)} n’est pas encore publié (état « {head.state} ») : demandez ?version=newest",
+                }
+            )
         raise self._catalogue._not_found(kind, id)
 
     @staticmethod
@@ -709,7 +719,12 @@ class Curation:
             head = self._at(transaction, found, id, actor, expected)
             history = {one.number: one for one in transaction.history(found.name, id)}
             if number not in history:
-                raise NotFound(f"{found.name} {quoted(id)} has no revision {number}; its history lists them")
+                raise NotFound(
+                    {
+                        "en": f"{found.name} {quoted(id)} has no revision {number}; its history lists them",
+                        "fr": f"{found.name} {quoted(id)} n’a pas de révision {number} ; son historique les énumère",
+                    }
+                )
             done = history[number]
             if done.parent is None:
                 raise BadRequest(

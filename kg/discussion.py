@@ -169,7 +169,12 @@ class Discussion:
         require_scope(actor, "write")
         comment = next((one for one in self.comments(kind, id, actor) if one.number == number), None)
         if comment is None:
-            raise NotFound(f"there is no comment {number} on {kind} {quoted(id)}")
+            raise NotFound(
+                {
+                    "en": f"there is no comment {number} on {kind} {quoted(id)}",
+                    "fr": f"il n’y a pas de commentaire {number} sur {kind} {quoted(id)}",
+                }
+            )
         if name_of(comment.author) != actor.name and not keeps(actor, comment.kind):
             raise NotAllowed(
                 {

@@ -155,6 +155,31 @@ class StillReferenced(KgError):
         }
 
 
+def did_you_mean(near: Sequence[str]) -> tuple[str, str]:
+    """What to put behind a message where names lie near the one that was given, in English and French; else nothing.
+
+    >>> did_you_mean(["riga", "rieti"])
+    ('; did you mean riga, rieti?', ' ; vouliez-vous dire riga, rieti ?')
+    """
+    listed = ", ".join(near)
+    return (f"; did you mean {listed}?", f" ; vouliez-vous dire {listed} ?") if near else ("", "")
+
+
+def not_on_record(kind: str, id: str, near: Sequence[str] = ()) -> NotFound:
+    """There is no such record; the nearest identifiers are named.
+
+    >>> str(not_on_record("city", "rigga", ["riga"]))
+    "there is no city 'rigga' on record; did you mean riga?"
+    """
+    hint, conseil = did_you_mean(near)
+    return NotFound(
+        {
+            "en": f"there is no {kind} {quoted(id)} on record{hint}",
+            "fr": f"il n’y a pas de fiche {kind} {quoted(id)}{conseil}",
+        }
+    )
+
+
 class NotFound(KgError):
     """No record of that kind and identifier; the message offers the nearest ones."""
 

@@ -141,7 +141,12 @@ class Declaration:
         for kind in self.kinds.values():
             if name in (kind.name, kind.path):
                 return kind
-        raise NotFound(f"there is no kind of record called {quoted(name)}; there are: {', '.join(self.kinds)}")
+        raise NotFound(
+            {
+                "en": f"there is no kind of record called {quoted(name)}; there are: {', '.join(self.kinds)}",
+                "fr": f"aucune sorte de fiche ne s’appelle {quoted(name)} ; il y a : {', '.join(self.kinds)}",
+            }
+        )
 
     def kind_of_class(self, cls: str) -> Kind | None:
         """The kind whose records have that class."""

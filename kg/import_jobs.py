@@ -164,7 +164,7 @@ class ImportJobs:
         job = self._read(id)
         mine = job is not None and (job.author == actor.author or actor.role in ("curator", "manager", "administrator"))
         if job is None or not mine:
-            raise NotFound(f"there is no import {quoted(id)}")
+            raise NotFound({"en": f"there is no import {quoted(id)}", "fr": f"il n’y a pas d’import {quoted(id)}"})
         return job
 
     def report(self, id: str, actor: Actor) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class ImportJobs:
 
     def _place(self, id: str) -> Path:
         if not re.fullmatch(r"\d{1,9}", id):
-            raise NotFound(f"there is no import {quoted(id)}")
+            raise NotFound({"en": f"there is no import {quoted(id)}", "fr": f"il n’y a pas d’import {quoted(id)}"})
         return self._folder / id
 
     def _ids(self) -> list[str]:

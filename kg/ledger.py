@@ -1281,7 +1281,12 @@ def _filters(state: str | None, visibility: str | None, published: bool) -> list
 def _row_numbered(connection: Connection, number: int) -> Mapping[Any, Any]:
     last = _last_number(connection)
     if not 1 <= number <= last:
-        raise NotFound(f"there is no revision {number}: the newest is {last}")
+        raise NotFound(
+            {
+                "en": f"there is no revision {number}: the newest is {last}",
+                "fr": f"il n’y a pas de révision {number} : la dernière est {last}",
+            }
+        )
     return connection.execute(select(_revisions).where(_revisions.c.number == number)).one()._mapping
 
 

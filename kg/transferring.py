@@ -200,7 +200,12 @@ def facts_of(city: str, source: Source) -> CityFacts:
     """What matching knows of a city. Raises NotFound for one that is not public, or that the graph does not have yet."""
     found = source.city_facts([city]).get(city)
     if found is None:
-        raise NotFound(f"there is no city {quoted(city)} in the public graph; if it was published just now, ask again")
+        raise NotFound(
+            {
+                "en": f"there is no city {quoted(city)} in the public graph; if it was published just now, ask again",
+                "fr": f"le graphe public n’a pas de ville {quoted(city)} ; si elle vient d’être publiée, redemandez",
+            }
+        )
     return found
 
 

@@ -178,7 +178,12 @@ def worklist(
     """
     made = _LISTS.get(name)
     if made is None:
-        raise NotFound(f"there is no work list {quoted(name)}; there are: {', '.join(NAMES)}")
+        raise NotFound(
+            {
+                "en": f"there is no work list {quoted(name)}; there are: {', '.join(NAMES)}",
+                "fr": f"il n’y a pas de liste de travail {quoted(name)} ; il y a : {', '.join(NAMES)}",
+            }
+        )
     kind = declaration().kind(kind).name if kind else (made.kinds or ("practice",))[0]
     if made.kinds and kind not in made.kinds:
         raise BadRequest(f"kind: the list {name} is for {', '.join(made.kinds)}, not {quoted(kind)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kg.descriptions import Size, measure
-from kg.errors import Gone, NotFound, quoted
+from kg.errors import Gone, NotFound, not_on_record, quoted
 from kg.exchange.dumps import REST, Dumps
 from kg.fields import Kind, declaration
 from kg.ledger import Revision
@@ -68,7 +68,12 @@ def kind_named(name: str) -> Kind:
     """
     kind = declaration().kind(name)
     if kind.name != name:
-        raise NotFound(f"there is nothing under {quoted(name)}; addresses have the singular: /id/{kind.name}/…")
+        raise NotFound(
+            {
+                "en": f"there is nothing under {quoted(name)}; addresses have the singular: /id/{kind.name}/…",
+                "fr": f"il n’y a rien sous {quoted(name)} ; les adresses ont le singulier : /id/{kind.name}/…",
+            }
+        )
     return kind
 
 
@@ -88,8 +93,7 @@ def shown_revision(catalogue: Catalogue, kind: str, id: str) -> Revision:
     if was_shown and head is not None and head.state in ("withdrawn", "merged"):
         raise tombstone(head)
     near = nearest(id, [one.id for one in ledger.list(kind, limit=NEAR_AMONG, visibility="public", published=True)])
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
-    raise NotFound(f"there is no {kind} {quoted(id)} on record{hint}")
+    raise not_on_record(kind, id, near)
 
 
 def successor(catalogue: Catalogue, error: Gone) -> str | None:

@@ -574,7 +574,12 @@ class SearchView:
         """
         stored = self._index.vectors_of(practice)
         if stored is None:
-            raise NotFound(f"there is no practice {quoted(practice)} that can be searched")
+            raise NotFound(
+                {
+                    "en": f"there is no practice {quoted(practice)} that can be searched",
+                    "fr": f"il n’y a pas de pratique {quoted(practice)} que la recherche connaisse",
+                }
+            )
         rows, words, facts = stored
         middle = rows.mean(axis=0)
         middle /= np.linalg.norm(middle) or 1.0

@@ -123,8 +123,15 @@ class Vocabularies:
         """Take a vocabulary out. Raises NotFound, naming those there are."""
         if not _NAME.fullmatch(name) or not self._file(name).exists():
             listed = ", ".join(facts.name for facts in self.listed())
-            hint = f"; there are: {listed}" if listed else "; none is loaded"
-            raise NotFound(f"there is no vocabulary {quoted(name)}{hint}")
+            hint, conseil = (
+                (f"there are: {listed}", f"il y a : {listed}") if listed else ("none is loaded", "aucun n’est chargé")
+            )
+            raise NotFound(
+                {
+                    "en": f"there is no vocabulary {quoted(name)}; {hint}",
+                    "fr": f"il n’y a pas de vocabulaire {quoted(name)} ; {conseil}",
+                }
+            )
         self._file(name).unlink()
         self._forget_vectors(name)
 

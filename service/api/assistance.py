@@ -158,7 +158,12 @@ def answer_flag(
         )
     flag = next((one for one in _flags(request, kind, id, who) if one.key == key), None)
     if flag is None:
-        raise NotFound(f"there is no flag {quoted(key)} on this record; its flags list them")
+        raise NotFound(
+            {
+                "en": f"there is no flag {quoted(key)} on this record; its flags list them",
+                "fr": f"cette fiche n’a pas de signalement {quoted(key)} ; ses signalements (flags) les énumèrent",
+            }
+        )
     answers = FlagAnswers(request.app.state.catalogue.ledger)
     answers.answer_flag(flag, asked.verdict, author=who.author, note=asked.note)
     told = next(one for one in _flags(request, kind, id, who) if one.key == key)

@@ -645,7 +645,12 @@ def kind_of(path: str) -> Kind:
     """The kind whose plural stands in an address. Raises NotFound, also for its singular."""
     kind = declaration().kind(path)
     if kind.path != path:
-        raise NotFound(f"there is nothing under {quoted(path)}; addresses have the plural: /api/{kind.path}/…")
+        raise NotFound(
+            {
+                "en": f"there is nothing under {quoted(path)}; addresses have the plural: /api/{kind.path}/…",
+                "fr": f"il n’y a rien sous {quoted(path)} ; les adresses ont le pluriel : /api/{kind.path}/…",
+            }
+        )
     return kind
 
 

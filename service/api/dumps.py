@@ -24,7 +24,12 @@ def dump(request: Request, name: str) -> Response:
     """
     file = name.removesuffix(".sha256")
     if file not in NAMES:
-        raise NotFound(f"there is no dump {quoted(name)}; there are {', '.join(NAMES)}, each with .sha256")
+        raise NotFound(
+            {
+                "en": f"there is no dump {quoted(name)}; there are {', '.join(NAMES)}, each with .sha256",
+                "fr": f"il n’y a pas d’export {quoted(name)} ; il y a {', '.join(NAMES)}, chacun avec .sha256",
+            }
+        )
     publication = request.app.state.publication
     with publication.turns.one():
         made = publication.dumps.whole(NAMES[file])

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from rdflib.term import URIRef
 
 from kg.accounts import Actor
-from kg.errors import InvalidRecord, NotAllowed, NotFound, UnreadableInput, quoted
+from kg.errors import InvalidRecord, NotAllowed, NotFound, UnreadableInput, did_you_mean, quoted
 from kg.exchange.importing import rdf_rows
 from kg.fields import Kind, declaration
 from kg.records import Record, is_iri
@@ -226,15 +226,21 @@ def _content(request: Request, iri: str, format: Format) -> Response:
     if iri in vocabularies:
         return _vocabulary(request, iri, vocabularies[iri], format)
     if ours:
-        raise NotFound(f"there is no graph {quoted(iri, 200)}; the graph of a record is …/id/{'/'.join(ours)}#record")
-    near = nearest(iri, sorted(vocabularies))
-    raise NotFound(
-        f"there is no graph {quoted(iri, 200)}"
-        + (
-            f"; did you mean {', '.join(near)}?"
-            if near
-            else "; /.well-known/void lists what there is beside the records"
+        raise NotFound(
+            {
+                "en": f"there is no graph {quoted(iri, 200)}; the graph of a record is …/id/{'/'.join(ours)}#record",
+                "fr": f"il n’y a pas de graphe {quoted(iri, 200)} ; le graphe d’une fiche est …/id/{'/'.join(ours)}#record",
+            }
         )
+    near = nearest(iri, sorted(vocabularies))
+    hint, conseil = did_you_mean(near)
+    hint = hint or "; /.well-known/void lists what there is beside the records"
+    conseil = conseil or " ; /.well-known/void énumère ce qu’il y a à côté des fiches"
+    raise NotFound(
+        {
+            "en": f"there is no graph {quoted(iri, 200)}{hint}",
+            "fr": f"il n’y a pas de graphe {quoted(iri, 200)}{conseil}",
+        }
     )
 
 

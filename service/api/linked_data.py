@@ -80,7 +80,7 @@ def record(request: Request, kind: str, name: str) -> Response:
         media_type = chosen(request, [*(f.media_type for f in DOCUMENTS), HTML, JSON])
         wants_page = media_type == HTML
     elif suffix not in SUFFIXES:
-        raise NotFound(f"{quoted(name)}: the endings are {', '.join('.' + one for one in SUFFIXES)}")
+        raise _no_such_ending(name)
     try:
         revision = shown_revision(catalogue, kind, id)
     except Gone as error:
@@ -160,7 +160,7 @@ def concept(request: Request, path: str) -> Response:
         return see_other(target, vary="Accept", links=links)
     iri = concept_named(name)
     if suffix not in SUFFIXES:
-        raise NotFound(f"{quoted(path)}: the endings are {', '.join('.' + one for one in SUFFIXES)}")
+        raise _no_such_ending(path)
     graph = URIRef(f"{DEFAULT_BASE}schemes").n3()
     links = [link(str(iri), "canonical"), *alternates(f"/concept/{name}", f"/page/concept/{name}")]
     return _of_vocabulary(
@@ -199,9 +199,19 @@ for _name in VOCABULARIES:
     router.add_api_route(f"/{_name}.{{suffix}}", _vocabulary_file_route(_name))
 
 
+def _no_such_ending(name: str) -> NotFound:
+    endings = ", ".join(f".{one}" for one in SUFFIXES)
+    return NotFound(
+        {
+            "en": f"there is no {quoted(name)}; the endings are {endings}",
+            "fr": f"il n’y a pas de {quoted(name)} ; les terminaisons sont {endings}",
+        }
+    )
+
+
 def _format_of(name: str, suffix: str) -> Format:
     if suffix not in SUFFIXES:
-        raise NotFound(f"there is no {quoted(name)}; the endings are {', '.join('.' + one for one in SUFFIXES)}")
+        raise _no_such_ending(name)
     return SUFFIXES[suffix]
 
 

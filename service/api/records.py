@@ -53,7 +53,10 @@ def checked_id(kind: str, id: str) -> str:
     """The identifier, if a record can have it. Anything else in an address is simply not there."""
     if len(id) > 120 or not ID.fullmatch(id):
         raise NotFound(
-            f"there is no {kind} {quoted(id)}; an identifier has small letters, digits and hyphens, such as 'jelgava'"
+            {
+                "en": f"there is no {kind} {quoted(id)}; an identifier has small letters, digits and hyphens, such as 'jelgava'",
+                "fr": f"il n’y a pas de fiche {kind} {quoted(id)} ; un identifiant a des minuscules, des chiffres et des traits d’union, comme 'jelgava'",
+            }
         )
     return id
 

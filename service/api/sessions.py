@@ -141,7 +141,12 @@ def own_path(path: str) -> str:
 
 def _provider(request: Request) -> Any:
     if request.app.state.provider is None:
-        raise NotFound("nobody logs in here: no login provider is set up; send a token as `Authorization: Bearer …`")
+        raise NotFound(
+            {
+                "en": "nobody logs in here: no login provider is set up; send a token as `Authorization: Bearer …`",
+                "fr": "personne ne se connecte ici : aucun fournisseur d’identité n’est réglé ; envoyez un jeton par `Authorization: Bearer …`",
+            }
+        )
     return request.app.state.provider
 
 

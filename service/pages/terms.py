@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from rdflib import DCTERMS, OWL, RDF, RDFS, SH, SKOS, Graph, Literal, URIRef
 from rdflib.term import Node
 
-from kg.errors import NotFound, quoted
+from kg.errors import NotFound, did_you_mean, quoted
 from kg.fields import Field, Kind, Structure, declaration, in_language, shapes_graph, structures
 from kg.validation import nearest
 from kg.vocabulary import CONCEPTS, DEFAULT_BASE, MG
@@ -164,7 +164,10 @@ def concept_named(path: str) -> URIRef:
         return iri
     known = [str(one).removeprefix(CONCEPTS) for sort in sorts for one in graph.subjects(RDF.type, sort)]
     near = nearest(path, known)
-    raise NotFound(f"there is no concept {quoted(path)}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    hint, conseil = did_you_mean(near)
+    raise NotFound(
+        {"en": f"there is no concept {quoted(path)}{hint}", "fr": f"il n’y a pas de concept {quoted(path)}{conseil}"}
+    )
 
 
 @router.get("/page/concept/{path:path}")

@@ -210,8 +210,9 @@ def test_an_address_that_is_none_is_told_in_french(server: Server) -> None:
 
 TOLD_IN_BOTH = {
     *("NotAuthenticated", "NotAllowed", "PreconditionMissing", "StaleRecord", "WrongState", "DuplicateRecord"),
+    "NotFound",
 }
-"""Refusals of who asks, of what they may, of states and of revisions."""
+"""Refusals of who asks, of what they may, of states and of revisions, and of what is not there."""
 
 OF_THE_SET_UP = {"the claim "}
 """Beginnings of what only whoever sets the login up can mend: in English."""
@@ -239,4 +240,4 @@ def test_refusals_of_rights_states_and_revisions_are_told_in_both_languages() ->
                 assert [key.value for key in said.keys if isinstance(key, ast.Constant)] == ["en", "fr"], where
                 english, french = map(ast.unparse, said.values)
                 assert english != french, where
-    assert found > 40
+    assert found > 60
