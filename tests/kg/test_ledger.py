@@ -216,11 +216,9 @@ def test_heads_of_many_records_come_in_one_query(ledger: Ledger) -> None:
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        found = ledger.referenced(wanted)
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    # This ledger's engine alone: others in the process may be followed meanwhile.
+    event.listen(ledger._engine, "before_cursor_execute", note)
+    found = ledger.referenced(wanted)
     assert len([q for q in queries if q.startswith("SELECT")]) == 1
     assert found.keys() == {("theme", "c1")} | {("city", f"c{n}") for n in range(50)}
 

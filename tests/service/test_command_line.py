@@ -68,6 +68,11 @@ def free_port() -> int:
         return listening.getsockname()[1]
 
 
+def _heed_interrupts() -> None:
+    """In a new process: take an interrupt, also where the tests run in the background and have it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def serving(place: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`mentorgraph serve` on a free port; yields the process and the address that it printed."""
@@ -78,6 +83,7 @@ def serving(place: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_interrupts,
     )
     try:
         assert process.stdout
