@@ -370,9 +370,7 @@ class _Reading:
         ...     ledger.published("city", "jelgava").number
         1
         """
-        visible = select(_revisions).join(_heads, _heads.c.published == _revisions.c.number)
-        found = self._revisions(visible.where(_heads.c.kind == _asked(kind), _heads.c.id == _asked(id)))
-        return found[0] if found else None
+        return self._at_head(_heads.c.published, kind, id)
 
     def newest(self, kind: str, id: str) -> Revision | None:
         """The newest revision of a record, whatever its state; None when there is no such record.
@@ -385,8 +383,12 @@ class _Reading:
         ...     ledger.newest("city", "jelgava").number
         2
         """
-        newest = select(_revisions).join(_heads, _heads.c.number == _revisions.c.number)
-        found = self._revisions(newest.where(_heads.c.kind == _asked(kind), _heads.c.id == _asked(id)))
+        return self._at_head(_heads.c.number, kind, id)
+
+    def _at_head(self, number: Column[Any], kind: str, id: str) -> Revision | None:
+        """The revision that a column of a record's head points to."""
+        pointed_to = select(_revisions).join(_heads, number == _revisions.c.number)
+        found = self._revisions(pointed_to.where(_heads.c.kind == _asked(kind), _heads.c.id == _asked(id)))
         return found[0] if found else None
 
     def history(self, kind: str, id: str) -> Revisions:
