@@ -1308,9 +1308,8 @@ class Catalogue:
         id = ours[1] if ours and ours[0] == kind else name
         revision = self.ledger.published(kind, id)
         if revision is None or revision.visibility != "public":
-            near = self._near(kind, id.lower())
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise BadRequest(f"{where}: there is no {kind} {quoted(name)} on record{hint}")
+            missing = not_on_record(kind, name, self._near(kind, id.lower()))
+            raise BadRequest({language: f"{where}: {text}" for language, text in missing.texts().items()})
         return id
 
 

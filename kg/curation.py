@@ -33,7 +33,6 @@ from kg.errors import (
     DuplicateRecord,
     Gone,
     InvalidRecord,
-    NotAllowed,
     NotFound,
     Problem,
     StaleRecord,
@@ -45,7 +44,7 @@ from kg.fields import Kind, declaration, in_language
 from kg.history import History, told_three_way
 from kg.ledger import VISIBILITIES, Change, Head, Key, Ledger, Revision, Transaction
 from kg.records import Record, check_id, from_graph, references, to_graph, to_ntriples
-from kg.rights import GONE, OPEN, Rights, keeps, tombstone, was_for_all
+from kg.rights import GONE, OPEN, Rights, require_visibility, tombstone, was_for_all
 from kg.validation import below_itself, broader_field, refusing
 from kg.vocabulary import DEFAULT_BASE, thing_iri
 
@@ -144,12 +143,7 @@ class Curation:
             if not (insider or head.published_visibility == "public" or self._catalogue._was_public(kind, id)):
                 raise self._catalogue._not_found(kind, id)
             if found is None or not (insider or was_for_all(found)):
-                raise NotFound(
-                    {
-                        "en": f"{kind} {quoted(id)} has no revision {version}; its history lists them",
-                        "fr": f"{kind} {quoted(id)} n’a pas de révision {version} ; son historique les énumère",
-                    }
-                )
+                raise _no_revision(kind, id, version)
             if not insider and head.published_visibility != "public":
                 raise tombstone(head)
             return self._with_content(found)
@@ -538,13 +532,7 @@ class Curation:
             return usual
         if said not in VISIBILITIES:
             raise BadRequest(f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}")
-        if not keeps(actor, kind.name):
-            raise NotAllowed(
-                {
-                    "en": f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {actor.role}",
-                    "fr": f"qui voit une fiche « {kind.name} » se décide par un compte « {kind.keeper} », non « {actor.role} »",
-                }
-            )
+        require_visibility(actor, kind)
         return said
 
     def _cycle_problems(
@@ -719,12 +707,7 @@ class Curation:
             head = self._at(transaction, found, id, actor, expected)
             history = {one.number: one for one in transaction.history(found.name, id)}
             if number not in history:
-                raise NotFound(
-                    {
-                        "en": f"{found.name} {quoted(id)} has no revision {number}; its history lists them",
-                        "fr": f"{found.name} {quoted(id)} n’a pas de révision {number} ; son historique les énumère",
-                    }
-                )
+                raise _no_revision(found.name, id, number)
             done = history[number]
             if done.parent is None:
                 raise BadRequest(
@@ -963,6 +946,15 @@ def _completed(kind: Kind, record: Record) -> Record:
     if kind.name == "theme" and record.get("scheme") is None:
         return {**record, "scheme": f"{DEFAULT_BASE}themes"}
     return record
+
+
+def _no_revision(kind: str, id: str, number: int) -> NotFound:
+    return NotFound(
+        {
+            "en": f"{kind} {quoted(id)} has no revision {number}; its history lists them",
+            "fr": f"{kind} {quoted(id)} n’a pas de révision {number} ; son historique les énumère",
+        }
+    )
 
 
 def _require_state(head: Head, states: Sequence[str], what: str) -> None:

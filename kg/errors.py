@@ -171,11 +171,11 @@ def not_on_record(kind: str, id: str, near: Sequence[str] = ()) -> NotFound:
     >>> str(not_on_record("city", "rigga", ["riga"]))
     "there is no city 'rigga' on record; did you mean riga?"
     """
-    hint, conseil = did_you_mean(near)
+    english, french = did_you_mean(near)
     return NotFound(
         {
-            "en": f"there is no {kind} {quoted(id)} on record{hint}",
-            "fr": f"il n’y a pas de fiche {kind} {quoted(id)}{conseil}",
+            "en": f"there is no {kind} {quoted(id)} on record{english}",
+            "fr": f"il n’y a pas de fiche {kind} {quoted(id)}{french}",
         }
     )
 

@@ -31,15 +31,14 @@ from kg.exchange.reports import ImportReport, RowReport
 from kg.exchange.spreadsheets import Table, is_table, read_tables
 from kg.exchange.tables import Edit, Wanted, edited, read_wanted
 from kg.fields import Field, Kind, declaration
-from kg.ledger import VISIBILITIES, Change, Head
+from kg.ledger import VISIBILITIES, Change, Head, Key
 from kg.records import Record, check_id, next_inner_id, references, to_graph, to_ntriples
-from kg.rights import GONE, Rights, keeps, require_scope
+from kg.rights import GONE, Rights, require_scope, require_visibility
 from kg.validation import Referenced, below_itself, broader_field, refusing
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
 
-Key = tuple[str, str]
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
 
@@ -198,6 +197,13 @@ class Imports:
         return found[1] if found else None
 
 
+def _changed_meanwhile(key: Key) -> StaleRecord:
+    kind, id = key
+    return StaleRecord(
+        {"en": f"{kind} {quoted(id)} was changed meanwhile", "fr": f"{kind} {quoted(id)} a été modifié entre-temps"}
+    )
+
+
 def _names_of(catalogue: Catalogue, kind: Kind) -> dict[str, frozenset[tuple[str, str]]]:
     """Names of published, public records, asked of the graph in one query."""
     country = kind.by_key.get("country")
@@ -347,16 +353,11 @@ class _Run:
             heads = transaction.referenced({*linked, *(one.entry.key for one in changes)})
             for one in changes:
                 if (heads.get(one.entry.key) or None) != one.head:
-                    raise StaleRecord(
-                        {
-                            "en": f"{one.entry.key} was changed meanwhile",
-                            "fr": f"{one.entry.key} a été modifié entre-temps",
-                        }
-                    )
+                    raise _changed_meanwhile(one.entry.key)
             for key in linked - set(self.settled):
                 head = heads.get(key)
                 if (head.published if head else None) != self.linked.get(key):
-                    raise StaleRecord({"en": f"{key} was changed meanwhile", "fr": f"{key} a été modifié entre-temps"})
+                    raise _changed_meanwhile(key)
             for one in changes:
                 assert one.change is not None
                 transaction.append(one.change)
@@ -492,13 +493,7 @@ class _Run:
         if not self.options.with_visibility:
             row.notes += (f"record.visibility: {said} is not taken; the record stays {usual} (--with-visibility)",)
             return usual
-        if not keeps(self.actor, kind.name):
-            raise NotAllowed(
-                {
-                    "en": f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {self.actor.role}",
-                    "fr": f"qui voit une fiche « {kind.name} » se décide par un compte « {kind.keeper} », non « {self.actor.role} »",
-                }
-            )
+        require_visibility(self.actor, kind)
         return str(said)
 
     # Checking

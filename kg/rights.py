@@ -178,6 +178,17 @@ def _one_step(one: Revision, after: Revision) -> bool:
     return together and bool(one.note) and one.state == "published" and after.state in OPEN
 
 
+def require_visibility(actor: Actor, kind: Kind) -> None:
+    """Refuse an actor who may not decide who sees a kind's records."""
+    if not keeps(actor, kind.name):
+        raise NotAllowed(
+            {
+                "en": f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {actor.role}",
+                "fr": f"qui voit une fiche « {kind.name} » se décide par un compte « {kind.keeper} », non « {actor.role} »",
+            }
+        )
+
+
 def require_scope(actor: Actor, scope: str) -> None:
     """Refuse an actor whose role or token is not meant for this sort of thing."""
     if not actor.may(scope):

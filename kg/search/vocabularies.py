@@ -123,13 +123,13 @@ class Vocabularies:
         """Take a vocabulary out. Raises NotFound, naming those there are."""
         if not _NAME.fullmatch(name) or not self._file(name).exists():
             listed = ", ".join(facts.name for facts in self.listed())
-            hint, conseil = (
+            english, french = (
                 (f"there are: {listed}", f"il y a : {listed}") if listed else ("none is loaded", "aucun n’est chargé")
             )
             raise NotFound(
                 {
-                    "en": f"there is no vocabulary {quoted(name)}; {hint}",
-                    "fr": f"il n’y a pas de vocabulaire {quoted(name)} ; {conseil}",
+                    "en": f"there is no vocabulary {quoted(name)}; {english}",
+                    "fr": f"il n’y a pas de vocabulaire {quoted(name)} ; {french}",
                 }
             )
         self._file(name).unlink()

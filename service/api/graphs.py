@@ -233,13 +233,18 @@ def _content(request: Request, iri: str, format: Format) -> Response:
             }
         )
     near = nearest(iri, sorted(vocabularies))
-    hint, conseil = did_you_mean(near)
-    hint = hint or "; /.well-known/void lists what there is beside the records"
-    conseil = conseil or " ; /.well-known/void énumère ce qu’il y a à côté des fiches"
+    english, french = (
+        did_you_mean(near)
+        if near
+        else (
+            "; /.well-known/void lists what there is beside the records",
+            " ; /.well-known/void énumère ce qu’il y a à côté des fiches",
+        )
+    )
     raise NotFound(
         {
-            "en": f"there is no graph {quoted(iri, 200)}{hint}",
-            "fr": f"il n’y a pas de graphe {quoted(iri, 200)}{conseil}",
+            "en": f"there is no graph {quoted(iri, 200)}{english}",
+            "fr": f"il n’y a pas de graphe {quoted(iri, 200)}{french}",
         }
     )
 

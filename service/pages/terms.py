@@ -164,9 +164,9 @@ def concept_named(path: str) -> URIRef:
         return iri
     known = [str(one).removeprefix(CONCEPTS) for sort in sorts for one in graph.subjects(RDF.type, sort)]
     near = nearest(path, known)
-    hint, conseil = did_you_mean(near)
+    english, french = did_you_mean(near)
     raise NotFound(
-        {"en": f"there is no concept {quoted(path)}{hint}", "fr": f"il n’y a pas de concept {quoted(path)}{conseil}"}
+        {"en": f"there is no concept {quoted(path)}{english}", "fr": f"il n’y a pas de concept {quoted(path)}{french}"}
     )
 
 

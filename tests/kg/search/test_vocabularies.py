@@ -15,7 +15,7 @@ from kg.search.thesaurus import Thesaurus
 from kg.search.view import NeedText, SearchView
 from kg.search.vocabularies import Vocabularies, links
 
-SHARED = Path("/work/shared/data/thesauri")
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "thesauri"
 SMALL = """@prefix skos: <http://www.w3.org/2004/02/skos/core#> .
 <urn:home> a skos:Concept ; skos:prefLabel "dwelling"@en, "lakás"@hu, "kodu"@et ; skos:altLabel "flat"@en ;
     skos:exactMatch <https://w3id.org/mentorgraph/id/theme/housing> .
