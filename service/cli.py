@@ -17,9 +17,11 @@ Only light modules are imported here; each command loads what it needs, so that 
 
 from __future__ import annotations
 
+import _thread
 import gc
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -61,8 +63,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 Limit = Annotated[int, typer.Option("--limit", min=1, max=50, help="How many at most.")]
 
 
-state = {"debug": False}
-"""What `--debug` before the command sets."""
+state = {"debug": False, "language": "en"}
+"""What `--debug` before the command sets, and the language of the command's answer, in which errors are told too."""
 
 
 class Refused(Exception):
@@ -825,21 +827,35 @@ def answer_language(lang: str | None, need: str) -> str:
     if lang is not None and lang not in LANGUAGES:
         raise Refused(f"--lang {lang!r}: reasons are written in {' and '.join(LANGUAGES)}", WRONG_USAGE)
     recognised, _ = language_of(need)
-    return lang or (recognised if recognised in LANGUAGES else "en")
+    state["language"] = lang or (recognised if recognised in LANGUAGES else "en")
+    return str(state["language"])
 
 
 def main() -> None:
     """Run the command line; every error that is not a mistake of ours is one line on standard error."""
+    sys.unraisablehook = _interrupt_again
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        # An interrupt within a native module's loading comes out as that module's own ImportError.
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            sys.exit(130)
         if state["debug"]:
             raise
         message, code = explained(error)
         print(f"mentorgraph: {message}", file=sys.stderr)
         sys.exit(code)
+
+
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more where the first interrupt fell into native code, which tells of it and goes on."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    # A moment later: at once, it would be raised in this function and be lost again.
+    threading.Timer(0.05, _thread.interrupt_main).start()
 
 
 def explained(error: Exception) -> tuple[str, int]:
@@ -851,7 +867,7 @@ def explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, Refused):
         return str(error), error.code
     if isinstance(error, KgError):
-        return str(error), codes.get(type(error), REFUSED)
+        return error.told(str(state["language"])), codes.get(type(error), REFUSED)
     if isinstance(error, ServiceRefused):
         return str(error), REFUSED
     if isinstance(error, OSError):
