@@ -13,7 +13,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,14 @@ class Row:
     record: Record | None = None
     said: Record = field(default_factory=dict)
     error: KgError | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A record on file that statements are to be added to: its address, and every name that a part of it has or had."""
+
+    thing: str
+    names: Collection[str] = ()
 
 
 def read_records(path: Path, base: str, *, ignored: list[str] | None = None, name: str | None = None) -> Iterator[Row]:
@@ -178,12 +186,21 @@ def _is_json_ld(text: str) -> bool:
     return '"@context"' in text or '"@id"' in text
 
 
-def rdf_rows(name: str, text: str, format: str, base: str, ignored: list[str] | None = None) -> Iterator[Row]:
+def rdf_rows(
+    name: str,
+    text: str,
+    format: str,
+    base: str,
+    ignored: list[str] | None = None,
+    *,
+    onto: Standing | None = None,
+) -> Iterator[Row]:
     """Records out of RDF: statements are gathered by the record their subject belongs to, whatever graph they stand in.
 
-    `format` is one of those in FORMATS; `name` stands in messages. Raises UnreadableInput for what is not that.
+    `format` is one of those in FORMATS; `name` stands in messages. What is added to a record on file (`onto`) gives
+    its new parts names that are free there. Raises UnreadableInput for what is not that.
     """
-    triples = _named(list(dict.fromkeys(_triples(name, text, format))))
+    triples = _named(list(dict.fromkeys(_triples(name, text, format))), base, onto)
     graphs: dict[tuple[str, str], Graph] = {}
     others: set[str] = set()
     for triple in triples:
@@ -210,12 +227,12 @@ def rdf_rows(name: str, text: str, format: str, base: str, ignored: list[str] | 
             yield Row(place, error=error)
 
 
-def _named(triples: list[Triple]) -> list[Triple]:
+def _named(triples: list[Triple], base: str, onto: Standing | None) -> list[Triple]:
     """The statements with addresses for the blank nodes that are parts of a record.
 
-    A part is numbered on from those that have an address, in an order made from what the parts say, so that reading
-    a file twice gives the same addresses whatever labels or order its writer chose. Blank nodes in other places,
-    or in two records at once, are left as they are.
+    A part is numbered on from those that have an address, here or in the record on file that this is added to, in an
+    order made from what the parts say, so that reading a file twice gives the same addresses whatever labels or order
+    its writer chose. Blank nodes in other places, or in two records at once, are left as they are.
     """
     blank = [(s, p, o) for s, p, o in triples if isinstance(o, BNode)]
     if not blank:
@@ -232,6 +249,9 @@ def _named(triples: list[Triple]) -> list[Triple]:
     for s in {one for one, _, _ in triples if isinstance(one, URIRef) and "#" in one}:
         thing, _, node = str(s).partition("#")
         taken.setdefault(URIRef(thing), set()).add(node)
+    for thing, _ in (owner for of in owners.values() for owner in of):
+        if onto is not None and str(_rebased(thing, base)) == onto.thing:
+            taken.setdefault(thing, set()).update(onto.names)
     names: dict[Node, URIRef] = {}
     mine = sorted((b for b, of in owners.items() if len(of) == 1), key=lambda b: colours[b])
     for node in mine:

@@ -15,7 +15,7 @@ from rdflib.term import URIRef
 
 from kg.accounts import Actor
 from kg.errors import InvalidRecord, NotAllowed, NotFound, UnreadableInput, did_you_mean, quoted
-from kg.exchange.importing import rdf_rows
+from kg.exchange.importing import Standing, rdf_rows
 from kg.fields import Kind, declaration
 from kg.records import Record, is_iri
 from kg.validation import nearest, validation_report
@@ -99,10 +99,11 @@ def post_graph(
 ) -> Response:
     """Add statements to a record's graph; without a graph's name the body is a new record, named by what it describes."""
     named = path or request.query_params.getlist("graph") or "default" in request.query_params
-    rows = _statements(request, body)
     if named:
         kind, id = _record_named(request, path)
+        rows = _statements(request, body, _standing(request, kind, id))
         return _written(request, kind, id, rows, who, note, publish, adding=True)
+    rows = _statements(request, body)
     if len(rows) != 1:
         raise UnreadableInput(f"the body describes {len(rows)} records; one makes a graph")
     kind = declaration().kind(str(rows[0]["kind"]))
@@ -155,11 +156,24 @@ def _record_named(request: Request, path: str) -> tuple[Kind, str]:
     return kind, checked_id(kind.name, ours[1])
 
 
-def _statements(request: Request, body: bytes) -> list[Record]:
+def _standing(request: Request, kind: Kind, id: str) -> Standing:
+    """What the ledger knows of the record that a body is added to. No name is given twice, not after its part went."""
+    catalogue = request.app.state.catalogue
+    thing = str(thing_iri(catalogue.base, kind.name, id))
+    names = {
+        rest.partition(">")[0]
+        for revision in catalogue.ledger.history(kind.name, id)
+        for rest in (revision.payload or "").split(f"<{thing}#")[1:]
+    }
+    return Standing(thing, names)
+
+
+def _statements(request: Request, body: bytes, onto: Standing | None = None) -> list[Record]:
     """The records that an RDF body describes."""
     format = RDF_TYPES[media_type_of(request, *RDF_TYPES)]
+    base = request.app.state.catalogue.base
     others: list[str] = []
-    rows = list(rdf_rows("the body", text_of(body), format, request.app.state.catalogue.base, ignored=others))
+    rows = list(rdf_rows("the body", text_of(body), format, base, ignored=others, onto=onto))
     if others:
         raise UnreadableInput(f"the body has statements about {quoted(others[0], 200)}, which is no part of a record")
     for row in rows:

@@ -44,6 +44,10 @@ def put(store: Server, path: str, text: str, **headers: str) -> httpx.Response:
     return store.client.put(path, content=text.encode(), headers={"Content-Type": "text/turtle", **headers})
 
 
+def post(store: Server, path: str, text: str, **headers: str) -> httpx.Response:
+    return store.client.post(path, content=text.encode(), headers={"Content-Type": "text/turtle", **headers})
+
+
 def test_a_graph_put_becomes_a_draft_and_readers_keep_what_is_published(store: Server) -> None:
     made = put(store, "/graphs/id/city/alpha", city("alpha"))
     assert made.status_code == 202, made.text
@@ -116,6 +120,29 @@ def test_statements_posted_are_added_to_the_graph(store: Server) -> None:
     )
     assert refused.status_code == 422
     assert "country" in refused.json()["detail"]
+
+
+def test_a_part_posted_as_a_blank_node_is_a_part_of_its_own(store: Server) -> None:
+    def observed(number: str) -> str:
+        part = f'a mg:ContextObservation ; mg:measure <{BASE}concept/measure/population> ; mg:observedValue "{number}"'
+        return f"{PREFIXES}<{BASE}id/city/iota> a schema:City ; mg:observation [ {part} ] ."
+
+    def numbers() -> list[tuple[str, str]]:
+        parts = store.client.get("/api/cities/iota").json()["observations"]
+        return [(one["id"], one["observed"]) for one in parts]
+
+    path = "/graphs/id/city/iota?publish=true"
+    one = put(store, path, city("iota") + observed("86000"))
+    assert one.status_code == 201, one.text
+    assert numbers() == [("observation-1", "86000")]
+    two = post(store, path, observed("87000"), **{"If-Match": one.headers["ETag"]})
+    assert two.status_code == 204, two.text
+    assert numbers() == [("observation-1", "86000"), ("observation-2", "87000")]
+    fewer = put(store, path, city("iota") + observed("86000"), **{"If-Match": two.headers["ETag"]})
+    assert fewer.status_code == 204, fewer.text
+    three = post(store, path, observed("88000"), **{"If-Match": fewer.headers["ETag"]})
+    assert three.status_code == 204, three.text
+    assert numbers() == [("observation-1", "86000"), ("observation-3", "88000")], "no name is given twice"
 
 
 def test_a_record_posted_to_the_store_names_itself(store: Server) -> None:
