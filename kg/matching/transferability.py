@@ -768,27 +768,51 @@ def _working_language(practice: Practice, city: Setting, profile: Profile) -> It
 
 
 def _people(practice: Practice, city: Setting, profile: Profile) -> Iterable[Criterion]:
-    """Whom it is for: met where a need of the city names one of these groups."""
+    """Whom it is for: met where needs of the city name all of these groups, partly where they name some."""
     if not practice.groups:
         return
     condition = say("It is for {g}.", "Elle s’adresse à : {g}.", g=_labels(practice.groups, practice.group_labels))
-    shared = practice.groups & {group for need in city.needs for group in need.groups}
-    if shared:
-        named = _labels(shared, practice.group_labels)
-        status: Status = "met"
+    naming = [need for need in city.needs if need.groups & practice.groups]
+    shared = practice.groups & frozenset().union(*(need.groups for need in naming))
+    holes: dict[str, Names | str] = {
+        "city": city.name or UNNAMED,
+        "g": _labels(shared, practice.group_labels),
+        "others": _labels(practice.groups - shared, practice.group_labels),
+    }
+    status: Status = "unknown" if not shared else "met" if shared == practice.groups else "partly"
+    if status == "met":
+        finding = say("Needs of {city} name {g}.", "Les besoins exprimés par {city} nomment : {g}.", **holes)
+    elif status == "partly":
         finding = say(
-            "A need of {city} names {g}.", "Un besoin de {city} nomme : {g}.", city=city.name or UNNAMED, g=named
+            "Needs of {city} name {g}; they do not name {others}.",
+            "Les besoins exprimés par {city} nomment : {g} ; ils ne nomment pas : {others}.",
+            **holes,
         )
     else:
-        status, finding = "unknown", say(
+        finding = say(
             "Whether {city} has these people in view is not on record.", "On ne sait pas si {city} vise ces publics.",
-            city=city.name or UNNAMED,
+            **holes,
         )  # fmt: skip
     yield Criterion(
-        "target-groups", "target-groups", "population", False, status, "record", condition, finding, (),
+        "target-groups", "target-groups", "population", False, status, "record", condition, finding,
+        _needs_naming(naming, practice),
         {} if status == "met" else {"en": "Whom do you reach, and whom not?", "fr": "Qui touchez-vous, et qui non ?"},
         {} if status == "met" else {"en": "How many people of these groups live with you.", "fr": "Combien de personnes de ces publics vivent chez vous."},
     )  # fmt: skip
+
+
+def _needs_naming(needs: Iterable[NeedOnRecord], practice: Practice) -> tuple[Fact, ...]:
+    """Needs in their words with the address of the record; one without words is what the request itself names."""
+    facts = []
+    for need in needs:
+        named = _labels(need.groups & practice.groups, practice.group_labels)
+        said = say("named in the request: {g}", "nommés dans la demande : {g}", g=named)
+        facts.append(Fact(need.text or said, need.record))
+    return _in_order(facts)
+
+
+def _in_order(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    return tuple(sorted(facts, key=lambda fact: (fact.source or "", sorted(fact.text.items()))))
 
 
 def _need(practice: Practice, city: Setting, profile: Profile) -> Iterable[Criterion]:
@@ -811,8 +835,7 @@ def _need(practice: Practice, city: Setting, profile: Profile) -> Iterable[Crite
             "No need of {city} on this is on record.", "Aucun besoin {city} sur ce sujet n’est documenté.",
             city={"en": in_language(city.name or UNNAMED, "en"), "fr": of(in_language(city.name, "fr")) if city.name else "de la ville"},
         )  # fmt: skip
-    told = (Fact(need.text, need.record) for need in fitting if need.text)
-    facts = tuple(sorted(told, key=lambda fact: (fact.source or "", sorted(fact.text.items()))))
+    facts = _in_order(Fact(need.text, need.record) for need in fitting if need.text)
     yield Criterion(
         "need", "need", "population", False, status, "record", condition, finding, facts,
         {} if fitting else {"en": "What was it like before, and how did you know that it was needed?", "fr": "Comment était-ce avant, et comment avez-vous su qu’il le fallait ?"},

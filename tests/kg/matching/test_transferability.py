@@ -237,6 +237,34 @@ def test_funds_of_the_union_may_pay_in_the_union_and_national_ones_at_home():
     assert statuses(european, Setting(country="UA"))["funding"] == "unknown"
 
 
+def of_groups(city):
+    labels = {"children": {"en": "Children", "fr": "Enfants"}, "newcomers": {"en": "Newcomers", "fr": "Nouveaux venus"}}
+    practice = Practice("p", {}, gothenburg(), groups=frozenset(labels), group_labels=labels)
+    return next(one for one in assess(practice, city, PROFILE).criteria if one.id == "target-groups")
+
+
+def test_groups_are_met_where_all_are_named_and_partly_where_some_are():
+    jelgava = Setting({"en": "Jelgava"})
+    newcomers = NeedOnRecord(
+        {"en": "Practising Latvian"}, groups=frozenset({"newcomers", "women"}), record="https://x/n"
+    )
+    found = of_groups(replace(jelgava, needs=(newcomers,)))
+    assert found.status == "partly"
+    assert found.finding == {
+        "en": "Needs of Jelgava name Newcomers; they do not name Children.",
+        "fr": "Les besoins exprimés par Jelgava nomment : Nouveaux venus ; ils ne nomment pas : Enfants.",
+    }
+    assert [(one.text, one.source) for one in found.facts] == [({"en": "Practising Latvian"}, "https://x/n")]
+    assert found.ask
+    assert found.look_up
+    both = of_groups(replace(jelgava, needs=(newcomers, NeedOnRecord({}, groups=frozenset({"children"})))))
+    assert (both.status, both.finding["en"]) == ("met", "Needs of Jelgava name Children and Newcomers.")
+    assert [one.text["en"] for one in both.facts] == ["Named in the request: Children", "Practising Latvian"]
+    assert not both.ask
+    unknown = of_groups(replace(jelgava, needs=(NeedOnRecord({}, groups=frozenset({"women"})),)))
+    assert (unknown.status, unknown.facts) == ("unknown", ())
+
+
 # The factor in suggestions
 
 
