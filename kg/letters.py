@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kg.matching.facts import Names
+from kg.matching.reasons import BAND_LABELS
 
 FORMS = ("markdown", "text")
 PASSAGE_CHARS = 400
 """Length of a quoted passage; the deciding sentence always stands in it."""
+
+CHANGES_TOLD = 3
+"""Of what would swap two cities, the sentences a letter has at most; facts come first, people can settle them."""
 
 _WORDS: Mapping[str, Names] = {
     "title": {"en": "Mentor cities to look at", "fr": "Villes mentores à envisager"},
@@ -31,12 +35,25 @@ _WORDS: Mapping[str, Names] = {
     },
     "practices": {"en": "What it did", "fr": "Ce qu’elle a fait"},
     "for_need": {"en": "need {}", "fr": "besoin {}"},
-    "by_need": {"en": "Need {}", "fr": "Besoin {}"},
+    "by_need": {"en": "Need {} – {}", "fr": "Besoin {} – {}"},
     "for": {"en": "What speaks for it", "fr": "Ce qui parle pour elle"},
     "against": {"en": "What speaks against it", "fr": "Ce qui parle contre elle"},
     "also": {"en": "Also on record", "fr": "Autres faits connus"},
     "cautions": {"en": "Keep in mind", "fr": "À garder à l’esprit"},
     "unknowns": {"en": "Not known: whom to ask", "fr": "Ce qu’on ne sait pas, et à qui le demander"},
+    "lower_band": {
+        "en": "{upper} stands above {lower} although its band is lower: ranks follow all that is known together, a band "
+        "also asks how closely a city’s practices answer the need.",
+        "fr": "{upper} est placée devant {lower} alors que sa mention est plus basse : le rang suit tout ce qui est connu "
+        "à la fois, la mention demande aussi que les pratiques répondent de près au besoin.",
+    },
+    "changes": {"en": "What would put {lower} before {upper}:", "fr": "Ce qui placerait {lower} devant {upper} :"},
+    "no_change": {"en": "no single fact or weight.", "fr": "aucun fait ni poids à lui seul."},
+    "one_more": {"en": "One other change would do so too.", "fr": "Un autre changement y suffirait aussi."},
+    "more": {
+        "en": "{} other changes would do so too, each by itself.",
+        "fr": "{} autres changements y suffiraient aussi, chacun à lui seul.",
+    },
     "source": {"en": "Source", "fr": "Source"},
     "licence": {"en": "Licence of the record", "fr": "Licence de la fiche"},
     "no_licence": {"en": "none stated", "fr": "non indiquée"},
@@ -76,8 +93,11 @@ def write_letter(answer: Mapping[str, Any], origins: Mapping[str, Origin], langu
     page.heading(1, page.word("title"))
     _opening(page, answer)
     several = len(answer["needs"]) > 1
-    for one in answer["suggestions"]:
-        _suggestion(page, one, origins, several)
+    changes = {pair["upper"]["id"]: pair for pair in answer.get("changes") or ()}
+    for place, one in enumerate(answer["suggestions"]):
+        _suggestion(page, one, answer["suggestions"][place + 1 : place + 2], origins, several)
+        if one["city"]["id"] in changes:
+            _changes(page, changes[one["city"]["id"]])
     if not answer["suggestions"]:
         page.paragraph(page.word("none"))
     if answer.get("diversity"):
@@ -163,31 +183,68 @@ def _opening(page: _Page, answer: Mapping[str, Any]) -> None:
         page.paragraph(page.word("where"))
 
 
-def _suggestion(page: _Page, one: Mapping[str, Any], origins: Mapping[str, Origin], several: bool) -> None:
+def _suggestion(
+    page: _Page,
+    one: Mapping[str, Any],
+    following: Sequence[Mapping[str, Any]],
+    origins: Mapping[str, Origin],
+    several: bool,
+) -> None:
+    """One city; `following` has the next one, if there is one."""
     city = one["city"]
     named = ", ".join(filter(None, (city["label"], city["country_label"])))
     page.heading(2, f"{one['rank']}. {named} – {one['band_label']}")
+    for lower in following:
+        _lower_band(page, one, lower)
     page.label(page.word("practices"))
     told: set[str] = set()
     for practice in one["practices"]:
         _practice(page, practice, origins.get(practice["id"], Origin()), several, practice["id"] in told)
         told.add(practice["id"])
+    # What is unknown of the mentee itself is said once, at the end; of the city's practices need by need.
+    general_unknowns = [_asked(unknown) for unknown in one["unknowns"]]
+    of_mentee = {_asked(unknown) for unknown in one["unknowns"] if unknown["whom"] == "mentee"}
     if several:
         for need in one["needs"]:
-            _need(page, need)
+            told_here = _need(page, need, of_mentee)
+            general_unknowns = [said for said in general_unknowns if said not in told_here]
     weighty = [reason for reason in one["reasons"] if reason["weight"] > 0]
     # Need by need these three were told already where there are several needs.
     general = [r for r in weighty if not several or r["factor"] not in ("relevance", "experience", "gap")]
     for name, stance in (("for", "for"), ("against", "against"), ("also", "neutral")):
         _points(page, name, [reason["text"] for reason in general if reason["stance"] == stance])
     _points(page, "cautions", [caution["text"] for caution in one["cautions"]])
-    _points(page, "unknowns", [f"{unknown['text']} {unknown['ask']}" for unknown in one["unknowns"]])
+    _points(page, "unknowns", general_unknowns)
 
 
-def _points(page: _Page, name: str, sentences: Sequence[str]) -> None:
+def _asked(unknown: Mapping[str, Any]) -> str:
+    return f"{unknown['text']} {unknown['ask']}"
+
+
+def _points(page: _Page, name: str, sentences: Sequence[str], need: int | None = None) -> None:
+    """A list under its label, which names the need (its place, from 0) where it is about one of several."""
     if sentences:
-        page.label(page.word(name))
+        page.label(page.word(name) if need is None else page.word("by_need").format(need + 1, page.word(name)))
         page.points(sentences)
+
+
+def _lower_band(page: _Page, upper: Mapping[str, Any], lower: Mapping[str, Any]) -> None:
+    """Why a city stands above one of a better band; a wish for several countries has its own sentence at the end."""
+    best_first = list(BAND_LABELS)
+    is_lower = best_first.index(upper["band"]) > best_first.index(lower["band"])
+    if is_lower and upper["utility"] >= lower["utility"]:
+        names = {"upper": upper["city"]["label"], "lower": lower["city"]["label"]}
+        page.paragraph(page.word("lower_band").format(**names))
+
+
+def _changes(page: _Page, pair: Mapping[str, Any]) -> None:
+    """What would put the next city before one, as one paragraph."""
+    names = {"lower": pair["lower"]["label"], "upper": pair["upper"]["label"]}
+    said = [change["text"] for change in (*pair["facts"], *pair["weights"])]
+    left = len(said) - CHANGES_TOLD
+    more = [] if left < 1 else [page.word("one_more") if left == 1 else page.word("more").format(left)]
+    told = said[:CHANGES_TOLD] or [page.word("no_change")]
+    page.paragraph(" ".join((page.word("changes").format(**names), *told, *more)))
 
 
 def _practice(page: _Page, practice: Mapping[str, Any], origin: Origin, several: bool, again: bool) -> None:
@@ -202,12 +259,13 @@ def _practice(page: _Page, practice: Mapping[str, Any], origin: Origin, several:
         page.address(page.word("licence"), origin.licence or page.word("no_licence"))
 
 
-def _need(page: _Page, need: Mapping[str, Any]) -> None:
-    said = [*need.get("for", ()), *need.get("against", ()), *need.get("also", ())]
-    said += [f"{unknown['text']} {unknown['ask']}" for unknown in need.get("unknowns", ())]
-    if said:
-        page.label(page.word("by_need").format(need["need"] + 1))
-        page.points(said)
+def _need(page: _Page, need: Mapping[str, Any], told_once: Collection[str]) -> list[str]:
+    """What is said on one of several needs; returns what it told as unknown, which leaves out what is `told_once`."""
+    for name in ("for", "against", "also"):
+        _points(page, name, need.get(name, ()), need["need"])
+    unknowns = [said for said in map(_asked, need.get("unknowns", ())) if said not in told_once]
+    _points(page, "unknowns", unknowns, need["need"])
+    return unknowns
 
 
 def _excerpt(passage: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
