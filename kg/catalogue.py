@@ -49,7 +49,7 @@ from kg.search.port import Indexes
 from kg.search.ranking import Filters
 from kg.search.switching import index_folder, remove_other_indexes
 from kg.search.thesaurus import Thesaurus
-from kg.search.view import Found, Linking, NeedText, Page, Ranked, SearchView, Understood
+from kg.search.view import Found, Linking, NeedText, Page, Ranking, SearchView, Understood
 from kg.search.vocabularies import Link, Vocabularies, links
 from kg.suggesting import (
     Need,
@@ -908,7 +908,7 @@ class Catalogue:
         return answering.Ground(
             asked=asked,
             profile=profile,
-            needs=tuple(map(self._need_hits, asked.needs, understood, found)),
+            needs=tuple(map(self._need_hits, asked.needs, answers)),
             understood=tuple(understood),
             cities=cities,
             mentee=Mentee.on_record(on_record) if on_record else asked.profile,
@@ -926,9 +926,10 @@ class Catalogue:
             return [replace(need, hits=()) for need in ground.needs]
         only = replace(filters, practices=ids)
         answers = self.search.rank_many(ground.asked.needs, filters=only, limit=max(CANDIDATES, len(ids)))
+        # How close the closest of all practices is stays what it was.
         return [
-            self._need_hits(need, answer.understood, answer.found)
-            for need, answer in zip(ground.asked.needs, answers, strict=True)
+            replace(self._need_hits(need, answer), nearest=among_all.nearest)
+            for need, answer, among_all in zip(ground.asked.needs, answers, ground.needs, strict=True)
         ]
 
     def theme_words(self, theme: str) -> tuple[str, ...]:
@@ -938,8 +939,8 @@ class Catalogue:
     def read_needs(self, ground: answering.Ground, language: str) -> list[dict[str, Any]]:
         """How each need was understood."""
         return [
-            self._need_answer(need, known, language)
-            for need, known in zip(ground.asked.needs, ground.understood, strict=True)
+            self._need_answer(need, known, language, heard=ground.profile.hears(hits.nearest))
+            for need, known, hits in zip(ground.asked.needs, ground.understood, ground.needs, strict=True)
         ]
 
     def pair_cohort(self, request: Mapping[str, Any], *, language: str = "en") -> dict[str, Any]:
@@ -1034,8 +1035,7 @@ class Catalogue:
         mentee = self._cities.facts([asked.mentee]).get(asked.mentee) if asked.mentee else None
         cities = {id: city for id, city in cities.items() if _lets_in(asked.filters, city, None)}
         profile = named_profile(self.profiles, asked.profile_name, self.profile.name).with_weights(asked.weights)
-        words, share = self.theme_words, self.search.known_share
-        found = find_sets(wanted, needs, cities, mentee, profile, words, share, self.base, language)
+        found = find_sets(wanted, needs, cities, mentee, profile, self.theme_words, self.base, language)
         revision = self._search_follower.reached if self._search_follower else 0
         return {**found, "revision": revision, "model": self.search.embedder.identity}
 
@@ -1047,10 +1047,7 @@ class Catalogue:
         `view` is asked in place of the search view in use, for comparison.
         """
         answers = (view or self.search).rank_many(needs, filters=filters, limit=CANDIDATES)
-        return [
-            (self._need_hits(need, answer.understood, answer.found), answer.understood)
-            for need, answer in zip(needs, answers, strict=True)
-        ]
+        return [(self._need_hits(need, answer), answer.understood) for need, answer in zip(needs, answers, strict=True)]
 
     def available_mentors(self) -> list[str]:
         """Cities whose public offer to mentor, made with their consent, has not run out, by identifier."""
@@ -1119,10 +1116,12 @@ class Catalogue:
         """Identifiers of the cities that a query names."""
         return sorted({str(row["city"]).rpartition("/")[2] for row in self.graph.rows(query)})
 
-    def _need_hits(self, need: Need, known: Understood, hits: Sequence[Found | Ranked]) -> NeedHits:
+    def _need_hits(self, need: Need, answer: Ranking) -> NeedHits:
         """A need with what search found, one hit per city that took part in a practice."""
         thesaurus = self.search.thesaurus
-        strengths = {match.theme: match.strength for match in known.themes} | dict.fromkeys(need.themes, 1.0)
+        strengths = {match.theme: match.strength for match in answer.understood.themes} | dict.fromkeys(
+            need.themes, 1.0
+        )
         themes = frozenset(strengths)
         for theme in themes:
             for below in thesaurus.descendants(theme):
@@ -1130,7 +1129,7 @@ class Catalogue:
         return NeedHits(
             hits=tuple(
                 Hit(hit.practice, city, hit.similarity, hit.passage)
-                for hit in hits
+                for hit in answer.found
                 for city in (hit.city, *hit.partner_cities)
             ),
             themes=themes,
@@ -1139,9 +1138,11 @@ class Catalogue:
             weight=need.weight,
             text=need.text,
             strengths=strengths,
+            nearest=None if need.themes else answer.nearest,
+            guessed=answer.understood.situation == "unbridged" and not themes,
         )
 
-    def _need_answer(self, need: Need, known: Understood, language: str) -> dict[str, Any]:
+    def _need_answer(self, need: Need, known: Understood, language: str, *, heard: bool) -> dict[str, Any]:
         """How a need was understood: its language, and the themes with the words that led there."""
         labels = self.labels("theme", [match.theme for match in known.themes], language)
         return {
@@ -1149,7 +1150,7 @@ class Catalogue:
             "language": known.language,
             "language_given": need.language is not None,
             "language_certain": known.certain,
-            "understood": understood_json(known, language),
+            "understood": understood_json(known, language, heard=heard),
             "themes": [
                 {
                     "id": match.theme,

@@ -20,11 +20,6 @@ from kg.search.view import Understood
 from kg.suggesting import MOST_NEEDS, Clues, Known, SuggestionRequest, city_reference, read_request, write_suggestion
 
 MOST_ALTERNATIVES = 5
-LEAST_KNOWN = 0.5
-"""Share of a need, by the rarity of its words, of which practices must speak for anybody to cover it.
-
-On the starting data nonsense in English reaches .08 to .34, the needs that officers would write .53 to .81."""
-
 COVERS: Mapping[bool, Names] = {
     False: {"en": "{city} covers need {needs}.", "fr": "{city} couvre le besoin {needs}."},
     True: {"en": "{city} covers needs {needs}.", "fr": "{city} couvre les besoins {needs}."},
@@ -36,9 +31,9 @@ NOBODY: Names = {
     "divisez-le.",
 }
 UNHEARD: Names = {
-    "en": "Most of what need {need} says is said in no record: “{text}”. Nobody covers it; say it in other words.",
-    "fr": "L’essentiel de ce que dit le besoin {need} ne se trouve dans aucune fiche : « {text} ». Personne ne le "
-    "couvre ; dites-le autrement.",
+    "en": "No practice on record is close in meaning to need {need}: “{text}”. Nobody covers it; say it in other words.",
+    "fr": "Aucune pratique documentée n’est proche par le sens du besoin {need} : « {text} ». Personne ne le couvre ; "
+    "dites-le autrement.",
 }
 KEPT_OUT: Names = {
     "en": "Need {need} stays open under these limits: “{text}”. Allow more mentors, or more of each country.",
@@ -89,17 +84,16 @@ def find_sets(
     mentee: CityFacts | None,
     profile: Profile,
     theme_words: Callable[[str], Iterable[str]],
-    known_share: Callable[[Understood], float],
     base: str,
     language: str,
 ) -> dict[str, Any]:
     """The best set and others as JSON, sentences in `language` ("en" or "fr").
 
     `needs` are those of the request as search answered them, each with how it was read; `cities` those that may mentor;
-    `theme_words` gives a theme's English labels, `known_share` how much of a need any practice speaks of.
+    `theme_words` gives a theme's English labels.
 
-    A city covers a need when, as a suggestion for that need alone, it would be at least "possible". Nobody covers a need
-    of which practices speak less than half: a word that happens to be on record makes no answer of nonsense.
+    A city covers a need when, as a suggestion for that need alone, it would be at least "possible". So nobody covers a
+    need that no practice is close to in meaning: a word that happens to be on record makes no answer of nonsense.
 
     Raises TooSlow where no set is proved in time.
     """
@@ -114,12 +108,11 @@ def find_sets(
 
     weighed = {one.case.city.id: (rank, one) for rank, one in enumerate(ranked(hits), start=1)}
     threshold = covering_relevance(profile)
-    # Whoever chooses a theme has said what the words may not say.
-    shares = [1.0 if need.themes else known_share(known) for need, (_, known) in zip(asked.needs, needs, strict=True)]
+    heard = [profile.hears(hit.nearest) for hit in hits]
     relevance = {id: [answer.relevance for answer in one.case.answers] for id, (_, one) in weighed.items()}
     covering = {id: [0.0] * len(hits) for id in relevance}
     for place, hit in enumerate(hits):
-        for one in ranked([hit]) if shares[place] >= LEAST_KNOWN else ():
+        for one in ranked([hit]) if heard[place] else ():
             id = one.case.city.id
             if covers(profile, one.utility, relevance[id][place]):
                 covering[id][place] = relevance[id][place]
@@ -132,7 +125,7 @@ def find_sets(
         most=wanted.most,
         alternatives=wanted.alternatives,
     )
-    open_needs = [(need, "nobody", UNHEARD if shares[need] < LEAST_KNOWN else NOBODY) for need in found.nobody]
+    open_needs = [(need, "nobody", NOBODY if heard[need] else UNHEARD) for need in found.nobody]
     open_needs += [(need, "limits", KEPT_OUT) for need in found.kept_out]
     sought = clues_of([(known, hit.themes) for hit, known in needs], theme_words)
     writer = _Writer(weighed, relevance, base, language, languages, sought)
@@ -143,7 +136,7 @@ def find_sets(
                 "need": place,
                 "text": need.text,
                 "language": languages[place],
-                "known_share": round(shares[place], 6),
+                "nearest": None if need.nearest is None else round(need.nearest, 6),
                 "covered_by": sum(values[place] > 0 for values in covering.values()),
             }
             for place, need in enumerate(hits)

@@ -452,6 +452,12 @@ _WARNINGS: Mapping[str, Mapping[str, str]] = {
         "fr": "Aucun libellé de vocabulaire n’a été trouvé dans le texte, et le modèle ne lit pas cette langue ({language}). "
         "Nommez le sujet en mots simples, ou écrivez en anglais.",
     },
+    "far-from-records": {
+        "en": "None of the practices looked through is close to this in meaning; what is shown shares single words with it. Say it in "
+        "other words, or take it as a sign that nobody has recorded such experience yet.",
+        "fr": "Aucune des pratiques parcourues n’en est proche par le sens ; ce qui est montré n’a que des mots isolés en commun. "
+        "Dites-le autrement, ou voyez-y le signe que personne n’a encore documenté une telle expérience.",
+    },
     "model-not-multilingual": {
         "en": "What was found rests on few words of the text: the model does not read {language}.",
         "fr": "Ce qui a été trouvé repose sur peu de mots du texte : le modèle ne lit pas cette langue ({language}).",
@@ -459,9 +465,9 @@ _WARNINGS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def understood_json(understood: Understood, language: str) -> dict[str, Any]:
+def understood_json(understood: Understood, language: str, *, heard: bool = True) -> dict[str, Any]:
     """What a need was read with, in JSON: `by` ("model", "labels" or "words"), the labels with their vocabularies, a
-    sentence in `language`, and warnings where the help is weak."""
+    sentence in `language`, and warnings where the help is weak or, not `heard`, no practice is close in meaning."""
     helped = understood.help
     by = "model" if helped.model else ("labels" if helped.labels else "words")
     names = dict.fromkeys(vocabulary or "themes" for _, vocabulary in helped.labels)
@@ -474,7 +480,8 @@ def understood_json(understood: Understood, language: str) -> dict[str, Any]:
         "labels": [{"label": label, "vocabulary": name or "themes"} for label, name in helped.labels],
         "text": in_language(_READ_BY[by], language).format(**shown),
         "warnings": [
-            {"code": code, "text": in_language(_WARNINGS[code], language).format(**shown)} for code in _weak(understood)
+            {"code": code, "text": in_language(_WARNINGS[code], language).format(**shown)}
+            for code in [*_weak(understood), *([] if heard else ["far-from-records"])]
         ],
     }
 

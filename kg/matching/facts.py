@@ -51,6 +51,10 @@ class NeedHits:
     `weight` is how much the need counts beside the request's others: above 0, 1 unless the mentee says.
     `strengths` say how surely the need means a theme or one narrower, in (0, 1]; 1 for those that it leaves out, as
     for themes that somebody chose.
+    `nearest` is how close the closest practice is by meaning alone, in [0, 1]; None where the model does not read the
+    need's language, and where somebody chose its themes.
+    `guessed`: nothing but words that look alike led to the practices, because neither the model nor any label reads the
+    need.
     """
 
     hits: tuple[Hit, ...]
@@ -60,6 +64,8 @@ class NeedHits:
     weight: float = 1.0
     text: str = ""
     strengths: Mapping[str, float] = field(default_factory=dict, hash=False)
+    nearest: float | None = None
+    guessed: bool = False
 
     @cached_property
     def covered(self) -> frozenset[str]:

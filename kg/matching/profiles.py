@@ -117,6 +117,12 @@ MEANINGS: Mapping[str, Names] = {
         "fr": "Une pratique moins proche d’un besoin n’est pas citée ; une ville qui n’en a pas de plus proche n’est "
         "pas suggérée.",
     },
+    "least_meaning": {
+        "en": "A need that no practice comes this close to by meaning alone is met by single words: suggestions for it "
+        "are weak.",
+        "fr": "Un besoin dont aucune pratique ne s’approche autant par le seul sens n’est rejoint que par des mots isolés : "
+        "les suggestions pour lui sont faibles.",
+    },
     "candidates": {
         "en": "How many of the most relevant cities are weighed in full.",
         "fr": "Nombre des villes les plus pertinentes qui sont évaluées en entier.",
@@ -313,6 +319,7 @@ READERS: Mapping[str, Callable[[Any, Profile, str], Any]] = {
     "share_range": _number(0, 1, above=True),
     "context": _table("context", HIGHEST_WEIGHT),
     "lowest_similarity": _number(0, 1),
+    "least_meaning": _number(0, 1),
     "candidates": _number(50, 1000, whole=True),
     "bands": _bands,
 }

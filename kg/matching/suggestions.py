@@ -242,7 +242,7 @@ def weigh_case(case: Case) -> Weighed:
 def explained(weighed: Weighed, rank: int) -> Suggestion:
     """A weighed city as a suggestion of this rank, with its sentences."""
     case = weighed.case
-    band = case.profile.band(weighed.utility, weighed.value("relevance") or 0.0)
+    band = _band(weighed)
     return Suggestion(
         city=case.city.id,
         rank=rank,
@@ -256,6 +256,16 @@ def explained(weighed: Weighed, rank: int) -> Suggestion:
         unknowns=_unknowns(weighed.factors),
         cautions=tuple(_cautions(case)),
     )
+
+
+def _band(weighed: Weighed) -> str:
+    """The band, of which the best of the needs decides that something was found for."""
+    case = weighed.case
+    met = [need for need, found in zip(case.needs, case.found, strict=True) if found]
+    if not any(case.profile.hears(need.nearest) for need in met):
+        return "weak"
+    relevance = weighed.value("relevance") or 0.0
+    return case.profile.band(weighed.utility, relevance, guessed=all(need.guessed for need in met))
 
 
 def _reasons(weighed: Weighed) -> tuple[Reason, ...]:

@@ -211,20 +211,6 @@ def asked(counts: Mapping[int, int], using: Mapping[int, int], total: int) -> di
     return {word: value / whole for word, value in wanted.items()}
 
 
-def known_share(counts: Mapping[int, int], using: Mapping[int, int], total: int) -> float:
-    """How much of what a need says any practice says too, rare words counting more, in [0, 1]; 1 for no words at all.
-
-    `asked` leaves out what no practice uses, so that a text of one known word is met wholly by whoever uses it; this
-    tells how much was left out.
-
-    >>> round(known_share({1: 1, 2: 1}, {1: 9}, 10), 2), known_share({1: 1}, {1: 9}, 10)
-    (0.05, 1.0)
-    """
-    wanted = {word: count * rarity(total, using.get(word, 0)) for word, count in counts.items()}
-    whole = sum(wanted.values())
-    return sum(weight for word, weight in wanted.items() if using.get(word)) / whole if whole else 1.0
-
-
 def _number(kind: str, term: str) -> int:
     """A term's number in a space of 32 bits, which is what the engine takes; the same on every machine."""
     return zlib.crc32(f"{kind}:{term}".encode())

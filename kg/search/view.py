@@ -205,10 +205,15 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """One need's practices as `find_many` orders them, and how the need was read."""
+    """One need's practices as `find_many` orders them, and how the need was read.
+
+    `nearest` is how close the closest of them is by meaning alone, in [0, 1]: the cosine on the model's scale
+    (`ranking.Profile.dense`). None where the model does not read the need's language, and where nothing was found.
+    """
 
     understood: Understood
     found: tuple[Ranked, ...]
+    nearest: float | None
 
 
 @dataclass(frozen=True)
@@ -501,16 +506,6 @@ class SearchView:
         self.cities_by_theme()
         return self._experience[2] if self._experience else 0
 
-    def known_share(self, understood: Understood) -> float:
-        """How much of what a need says any practice says too, in [0, 1]: see `ranking.known_share`.
-
-        1 in a language that practices need not be written in, of which unused words say nothing.
-        """
-        if primary(understood.language) != "en":
-            return 1.0
-        counts = ranking.word_counts([(understood.text, understood.language)])
-        return ranking.known_share(counts, self._index.using(counts), self._index.count)
-
     def find_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Answer]:
         """For each need the practices closest to it, best first, equal ones by identifier, at most `limit`.
 
@@ -539,6 +534,7 @@ class SearchView:
                     )
                     for hit in hits
                 ),
+                max((hit.dense for hit in hits), default=None) if one.situation == "read" else None,
             )
             for one, hits in zip(understood, ranked, strict=True)
         ]

@@ -92,9 +92,9 @@ class AskedNeed(Answered):
     need: int
     text: str
     language: str
-    known_share: float = Field(
-        description="How much of what it says any practice says too, rare words counting more, in [0, 1]; 1 in other "
-        "languages than English, and with themes. Nobody covers a need with less than half."
+    nearest: float | None = Field(
+        description="How close the closest practice is by meaning alone, in [0, 1]; null where the model does not read "
+        "the language, and with themes. Nobody covers a need below the profile's `least_meaning`."
     )
     covered_by: int = Field(description="How many cities cover it.")
 
