@@ -43,7 +43,7 @@ from service.api import (
 from service.api.describing import problems_of, problems_of_input, record_schemas
 from service.api.models import Problem
 from service.login import Provider
-from service.middleware import BodyLimit, HeadAsGet, SecurityHeaders
+from service.middleware import BodyLimit, HeadAsGet, JoinedHeaders, SecurityHeaders
 from service.pages import records as record_pages
 from service.pages import reference, terms
 from service.publication import Publication
@@ -123,6 +123,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
         expose_headers=["ETag", "Link", "X-Revision", "Repr-Digest"],
     )
     app.add_middleware(problems.OwnMistakes)
+    app.add_middleware(JoinedHeaders)
     app.add_middleware(SecurityHeaders)
     return app
 

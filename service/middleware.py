@@ -97,6 +97,31 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+LISTS = frozenset(
+    b"accept accept-encoding accept-language access-control-request-headers if-match if-none-match".split()
+)
+"""Request headers that are lists, as far as anything here reads them."""
+
+
+class JoinedHeaders:
+    """Makes the lines of a list header one, in their order: they mean the same (RFC 9110, 5.3), and readers take the first."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            lines: dict[bytes, list[bytes]] = {}
+            for name, value in scope["headers"]:
+                if name in LISTS:
+                    lines.setdefault(name, []).append(value)
+            if any(len(values) > 1 for values in lines.values()):
+                others = [(name, value) for name, value in scope["headers"] if name not in LISTS]
+                joined = [(name, b", ".join(values)) for name, values in lines.items()]
+                scope = {**scope, "headers": [*others, *joined]}
+        await self.app(scope, receive, send)
+
+
 class HeadAsGet:
     """Answers HEAD wherever GET is answered; the server leaves the body out."""
 

@@ -82,6 +82,46 @@ def test_sentences_follow_the_parameter_before_the_header(client: httpx.Client) 
     assert first_french["reasons"][0]["text"] != first_english["reasons"][0]["text"]
 
 
+def lines(name: str, *values: str) -> httpx.Headers:
+    return httpx.Headers([(name, value) for value in values])
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "values", "told", "expected"),
+    [
+        (
+            "/sparql?query=ASK%20%7B%7D",
+            "accept",
+            ["image/png", "application/sparql-results+xml"],
+            "content-type",
+            "application/sparql-results+xml",
+        ),
+        ("/id/city/mechelen", "accept", ["image/png", "application/n-triples"], "location", "/id/city/mechelen.nt"),
+        ("/id/city/mechelen", "accept", ["text/html;q=0.5", "text/turtle"], "location", "/id/city/mechelen.ttl"),
+        ("/health/live", "accept", ["image/png", "application/json"], "content-type", "application/json"),
+        ("/graphs/shapes", "accept", ["image/png", "application/ld+json"], "content-type", "application/ld+json"),
+        ("/", "accept-language", ["nl", "fr"], "content-language", "fr"),
+        ("/api/search?q=x", "accept-language", ["nl", "fr"], "content-language", "fr"),
+        ("/nowhere", "accept-language", ["nl", "fr"], "content-language", "fr"),
+    ],
+)
+def test_lines_of_a_list_are_one_list(
+    client: httpx.Client, path: str, name: str, values: list[str], told: str, expected: str
+) -> None:
+    """RFC 9110, 5.3: a header sent twice means both values, in their order."""
+    answer = client.get(path, headers=lines(name, *values), follow_redirects=False)
+    assert answer.headers[told] == expected, answer.text
+    assert client.get(path, headers={name: ", ".join(values)}).headers[told] == expected
+
+
+def test_a_copy_may_be_named_in_any_line(client: httpx.Client) -> None:
+    path = "/id/city/mechelen.ttl"
+    tag = client.get(path).headers["etag"]
+    for tags in (['"x"', tag], [tag, '"x"']):
+        assert client.get(path, headers=lines("if-none-match", *tags)).status_code == 304
+    assert client.get(path, headers=lines("if-none-match", '"x"', '"y"')).status_code == 200
+
+
 def test_a_language_without_sentences_is_refused(client: httpx.Client) -> None:
     answer = client.get("/api/suggestions", params={"need": "x", "lang": "de"})
     assert answer.status_code == 422
