@@ -44,6 +44,14 @@ def test_the_eight_municipalities_are_paired_with_the_next_best_beside(incluciti
     assert inclucities["unmatched"] == []
 
 
+def test_the_page_on_cohorts_tells_the_first_pairing_of_the_eight(inclucities: dict[str, Any]) -> None:
+    page = (ROOT / "docs/cohorts.md").read_text(encoding="utf-8").split("## The four pairs of IncluCities")[1]
+    told = re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)[1:]
+    assert told == [(one["mentee"]["label"], one["mentor"]["label"]) for one in inclucities["pairs"]]
+    total, loss = inclucities["total"], inclucities["alternatives"][0]["loss"]
+    assert f"({total:.3f} in all, the next {loss:.3f} below)" in page
+
+
 def test_pairs_have_the_reasons_that_suggestions_have(client: httpx.Client, inclucities: dict[str, Any]) -> None:
     pair = next(one for one in inclucities["pairs"] if one["mentee"]["id"] == "jelgava")
     need = client.get("/api/needs/jelgava--practising-latvian").json()
