@@ -9,6 +9,7 @@ VoID: https://www.w3.org/TR/void/. DCAT-AP 3: https://semiceu.github.io/DCAT-AP/
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ EU = Namespace("http://publications.europa.eu/resource/authority/")
 ALL_PREFIXES = PREFIXES | {"void": str(VOID), "vann": str(VANN)}
 """Prefixes that our own descriptions and turtle files use."""
 
+NOTES = f"{DEFAULT_BASE}system"
+"""What the graph view keeps for itself: graphs whose names begin so are no part of the dataset."""
+
 DUMP_FORMS = {"nq": "application/n-quads", "trig": "application/trig", "jsonld": "application/ld+json"}
 """Forms of the whole dataset, by the ending before .gz."""
 
@@ -50,21 +54,29 @@ SELECT ?property (COUNT(*) AS ?triples) WHERE {
 """
 _CLASSES = """
 SELECT ?class (COUNT(DISTINCT ?thing) AS ?things) WHERE {
-  GRAPH ?record { ?thing a ?class } FILTER(STRSTARTS(STR(?record), %s))
+  GRAPH ?graph { ?thing a ?class } FILTER(!STRSTARTS(STR(?graph), %s))
 } GROUP BY ?class ORDER BY ?class
 """
 _DISTINCT = """
 SELECT (COUNT(DISTINCT ?subject) AS ?subjects) (COUNT(DISTINCT ?object) AS ?objects) WHERE {
-  GRAPH ?record { ?subject ?property ?object } FILTER(STRSTARTS(STR(?record), %s))
+  GRAPH ?graph { ?subject ?property ?object } FILTER(!STRSTARTS(STR(?graph), %s))
 }
 """
 _VOCABULARIES = """
 SELECT ?graph ?version (COUNT(*) AS ?triples) WHERE {
   GRAPH ?graph { ?subject ?property ?object }
-  FILTER(!STRSTARTS(STR(?graph), %s))
+  FILTER(!STRSTARTS(STR(?graph), %s) && !STRSTARTS(STR(?graph), %s))
   OPTIONAL { GRAPH ?graph { ?graph owl:versionInfo ?version } }
 } GROUP BY ?graph ?version ORDER BY ?graph
 """
+_VOCABULARIES_PROPERTIES = """
+SELECT ?property (COUNT(*) AS ?triples) WHERE {
+  { SELECT DISTINCT ?subject ?property ?object WHERE {
+    VALUES ?graph { %s } GRAPH ?graph { ?subject ?property ?object }
+  } }
+} GROUP BY ?property ORDER BY ?property
+"""
+"""A statement that two vocabularies make is one of the dataset's."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +89,12 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Size:
-    """What the published records hold. Vocabularies are counted apart.
+    """What dumps and queries hold: the published records and the vocabularies beside them.
 
     `licences` maps the address of each licence to the number of records under it; None stands for
     records that name none. `modified` is the newest change (xsd:dateTime), None for an empty dataset.
+    `properties` has the statements with each property and `classes` the things of each class, over all;
+    `record_triples` are the statements about records alone, `vocabularies` what each of the others has.
     """
 
     records: int = 0
@@ -90,11 +104,12 @@ class Size:
     classes: Mapping[str, int] = field(default_factory=dict)
     subjects: int = 0
     objects: int = 0
+    record_triples: int = 0
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
 
     @property
     def triples(self) -> int:
-        """Statements about records, over all their graphs."""
+        """Statements in all."""
         return sum(self.properties.values())
 
     @property
@@ -137,22 +152,30 @@ def measure(rows: Rows, base: str) -> Size:
     0
     """
     # base comes from the settings, whose pattern lets no quotation mark through; as a literal it is escaped anyway.
-    records = Literal(f"{base}id/").n3()
+    records, notes = Literal(f"{base}id/").n3(), Literal(NOTES).n3()
     about = [row for row in rows(_RECORDS) if row["records"] != "0"]
-    distinct = rows(_DISTINCT % records)[0]
+    distinct = rows(_DISTINCT % notes)[0]
+    vocabularies = {
+        str(row["graph"]): Vocabulary(_number(row["triples"]), row["version"])
+        for row in rows(_VOCABULARIES % (records, notes))
+    }
+    of_records = _counted(rows(_PROPERTIES % records))
+    named = " ".join(URIRef(iri).n3() for iri in vocabularies)
     return Size(
         records=sum(_number(row["records"]) for row in about),
         modified=max((row["modified"] or "" for row in about), default=None),
         licences={row["licence"]: _number(row["records"]) for row in about},
-        properties={str(row["property"]): _number(row["triples"]) for row in rows(_PROPERTIES % records)},
-        classes={str(row["class"]): _number(row["things"]) for row in rows(_CLASSES % records)},
+        properties=dict(of_records + (_counted(rows(_VOCABULARIES_PROPERTIES % named)) if named else Counter())),
+        classes={str(row["class"]): _number(row["things"]) for row in rows(_CLASSES % notes)},
         subjects=_number(distinct["subjects"]),
         objects=_number(distinct["objects"]),
-        vocabularies={
-            str(row["graph"]): Vocabulary(_number(row["triples"]), row["version"])
-            for row in rows(_VOCABULARIES % records)
-        },
+        record_triples=of_records.total(),
+        vocabularies=vocabularies,
     )
+
+
+def _counted(found: list[dict[str, str | None]]) -> Counter[str]:
+    return Counter({str(row["property"]): _number(row["triples"]) for row in found})
 
 
 def _number(text: str | None) -> int:
@@ -168,6 +191,7 @@ def void_graph(size: Size, place: Place) -> Graph:
     """
     graph = _empty()
     dataset, description = place.named("dataset"), URIRef(f"{place.base}.well-known/void")
+    records = place.named("records")
     _add(graph, description, (RDF.type, VOID.DatasetDescription), (FOAF.primaryTopic, dataset))
     _add(graph, dataset, (RDF.type, VOID.Dataset), *_titles(), *_state(size, place))
     _add(
@@ -189,6 +213,17 @@ def void_graph(size: Size, place: Place) -> Graph:
     )
     _partitions(graph, place, "class", VOID.classPartition, (VOID["class"], VOID.entities), size.classes)
     _partitions(graph, place, "property", VOID.propertyPartition, (VOID.property, VOID.triples), size.properties)
+    _add(
+        graph,
+        records,
+        (RDF.type, VOID.Dataset),
+        (DCTERMS.title, Literal("records")),
+        (VOID.triples, _count(size.record_triples)),
+        (VOID.entities, _count(size.records)),
+        (VOID.documents, _count(size.records)),
+        (VOID.uriSpace, Literal(f"{place.base}id/")),
+    )
+    graph.add((dataset, VOID.subset, records))
     for iri, vocabulary in size.vocabularies.items():
         part = place.named(f"graph-{_local(iri)}")
         _add(graph, dataset, (VOID.subset, part))
