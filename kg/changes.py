@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
-from kg.errors import BadRequest, InvalidRecord, Problem, TooLarge, quoted
+from kg.errors import BadRequest, InvalidRecord, Problem, TooLarge, plain, quoted
 from kg.fields import Field, Kind, Structure, declaration, in_language
 from kg.records import SLUG, SYSTEM_KEYS, Record, in_order, next_inner_id
 
@@ -160,7 +160,7 @@ class _Patcher:
         self.renamed: dict[str, str] = {}
 
     def problem(self, where: str, message: str, value: object = None) -> None:
-        self.problems.append(Problem(where, message, value=None if value is None else quoted(value)))
+        self.problems.append(Problem(where, message, value=None if value is None else plain(value)))
 
     def is_change(self, key: object, value: object) -> bool:
         """Whether a member of the patch is a field to change, not the record's own name, which may be repeated."""

@@ -32,9 +32,11 @@ what they may, states, revisions, what is not there) are told in English and Fre
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import category
 
 Words = str | Mapping[str, str]
 """A message: in English, or by language, {"en": …, "fr": …}."""
@@ -91,6 +93,27 @@ def quoted(value: object, limit: int = 60) -> str:
     """
     text = str(value)
     return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def plain(value: object, limit: int = 200) -> str:
+    """A value as the `value` of a problem: a text as it stands, anything else as JSON.
+
+    At most `limit` characters are shown; control characters are escaped as `quoted` does.
+
+    >>> print(plain("l'été\\x00"), plain(["a", 1, None]), plain("x" * 100, limit=5))
+    l'été\\x00 ["a", 1, null] xxxxx…
+    """
+    text = value if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        for part in _JSON.iterencode(value):  # piece by piece: what is deep or long is not walked to its end
+            text += part
+            if len(text) > limit:
+                break
+    cut = text if len(text) <= limit else text[:limit] + "…"
+    return "".join(one if one.isprintable() or category(one) == "Zs" else repr(one)[1:-1] for one in cut)
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
 @dataclass

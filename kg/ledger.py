@@ -80,6 +80,7 @@ from kg.errors import (
     NotFound,
     Problem,
     StaleRecord,
+    plain,
     quoted,
 )
 
@@ -1171,7 +1172,7 @@ def _refuse_other_format(meta: Mapping[str, str]) -> None:
 
 def _refuse_unstorable(change: Change) -> None:
     problems = [
-        Problem(name, f"the {name} holds {what}, which cannot be stored: remove it", value=quoted(value))
+        Problem(name, f"the {name} holds {what}, which cannot be stored: remove it", value=plain(value))
         for name in ("payload", "title", "note", "reason", "author")
         if (what := _unstorable(value := getattr(change, name)))
     ]

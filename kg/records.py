@@ -14,7 +14,7 @@ from typing import Any
 from rdflib import RDF, Graph, Literal, URIRef
 from rdflib.term import Node
 
-from kg.errors import BadRequest, InvalidRecord, Problem, quoted
+from kg.errors import BadRequest, InvalidRecord, Problem, plain, quoted
 from kg.fields import Declaration, Field, Kind, Structure, declaration
 from kg.vocabulary import parse_thing_iri, thing_iri
 
@@ -138,7 +138,7 @@ class _Writer:
 
     def problem(self, field: str, message: str, value: object = None) -> Any:
         """Note a problem; gives None, which stands for "no term" in the caller's answer."""
-        self.problems.append(Problem(field, message, value=None if value is None else quoted(value)))
+        self.problems.append(Problem(field, message, value=None if value is None else plain(value)))
 
     def structure(self, structure: Structure, node: URIRef, values: Mapping[str, Any], where: str) -> None:
         self.graph.add((node, RDF.type, structure.cls))
@@ -364,19 +364,19 @@ class _Reader:
         if field.many:
             return in_order(field, parts)
         if len(parts) > 1:
-            self.problems.append(Problem(where, f"takes one value, {len(parts)} are given", value=quoted(parts)))
+            self.problems.append(Problem(where, f"takes one value, {len(parts)} are given", value=plain(parts)))
         return parts[0] if parts else None
 
     def texts(self, field: Field, terms: list[Node], where: str) -> Record:
         found: Record = {}
         for term in terms:
             if not isinstance(term, Literal) or not term.language:
-                self.problems.append(Problem(where, "must be a text with a language tag", value=quoted(term)))
+                self.problems.append(Problem(where, "must be a text with a language tag", value=plain(term)))
             elif field.type == "texts":
                 found.setdefault(term.language, []).append(str(term))
             elif term.language in found:
                 self.problems.append(
-                    Problem(f"{where}@{term.language}", "takes one wording per language", value=quoted(term))
+                    Problem(f"{where}@{term.language}", "takes one wording per language", value=plain(term))
                 )
             else:
                 found[term.language] = str(term)
@@ -434,7 +434,7 @@ class _Reader:
 
     def refuse(self, where: str, message: str, term: Node) -> Any:
         """Note a problem; gives None, which stands for "no value" in the caller's answer."""
-        self.problems.append(Problem(where, message, value=quoted(term)))
+        self.problems.append(Problem(where, message, value=plain(term)))
 
     def refuse_leftovers(self) -> None:
         """Nothing is dropped in silence: a triple that no field accounts for is a problem."""
@@ -442,7 +442,7 @@ class _Reader:
             if not (str(subject) == f"{self.thing}#record" and str(predicate) in _SYSTEM_PROPERTIES):
                 where = "" if subject == self.thing else str(subject).rpartition("#")[2]
                 self.problems.append(
-                    Problem(where, f"{predicate} is no part of this kind of record", value=quoted(value))
+                    Problem(where, f"{predicate} is no part of this kind of record", value=plain(value))
                 )
 
 

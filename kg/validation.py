@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rdflib import RDF, RDFS, SH, SKOS, BNode, Graph, Literal, URIRef
 from rdflib.term import Node
 
-from kg.errors import InvalidRecord, Problem, quoted
+from kg.errors import InvalidRecord, Problem, plain, quoted
 from kg.fields import Declaration, Field, Kind, Structure, declaration, in_language, shapes_graph
 from kg.vocabulary import MG, thing_iri
 
@@ -190,7 +190,8 @@ class Validation:
         why = "; ".join(part for part in (_wrong(result, field, graph, words), given) if part)
         message = in_language(result.messages, language) + (f" ({why})" if why else "")
         key = field.key if field else str(result.path or "")
-        return Problem(where + key, message, SEVERITIES[result.severity], value, str(result.shape).rpartition("#")[2])
+        told = None if value is None else plain(value)
+        return Problem(where + key, message, SEVERITIES[result.severity], told, str(result.shape).rpartition("#")[2])
 
     def _reference_problems(
         self, graph: Graph, kind: Kind, thing: Node, known: Mapping, words: Mapping, language: str

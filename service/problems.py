@@ -23,7 +23,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kg import errors
-from kg.errors import KgError, Words, quoted
+from kg.errors import KgError, Words, plain, quoted
 from service.negotiation import LANGUAGES, PROBLEM, language_of_header
 
 log = logging.getLogger("mentorgraph.service")
@@ -263,7 +263,7 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = {"field": ".".join(place), "message": _sentence(fault), "severity": "violation"}
     value = fault.get("input")
     if isinstance(value, str | int | float | bool):
-        entry["value"] = quoted(value).strip("'") if isinstance(value, str) else str(value)
+        entry["value"] = plain(value)
     return entry
 
 

@@ -136,6 +136,33 @@ def test_a_wrong_form_is_named_with_field_and_value(change, field, message):
     assert message in caught.value.problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ('l\'été "\u00a0"', 'l\'été "\u00a0"'),
+        ("a\x00b\nc\u202e\ud800", "a\\x00b\\nc\\u202e\\ud800"),
+        (["a", 1, None, {"b": True}], '["a", 1, null, {"b": true}]'),
+        ({"fr": "été"}, '{"fr": "été"}'),
+        (3, "3"),
+        (False, "false"),
+        ("x" * 300, "x" * 200 + "…"),
+    ],
+)
+def test_the_value_of_a_problem_is_plain_text(value, told):
+    with pytest.raises(InvalidRecord) as caught:
+        to_graph({**CITY, "wikidata": value}, BASE)
+    assert [problem.value for problem in caught.value.problems] == [told]
+
+
+def test_a_value_that_is_deep_is_shown_as_far_as_it_is_told():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InvalidRecord) as caught:
+        to_graph({**CITY, "country": deep}, BASE)
+    assert caught.value.problems[0].value == "[" * 200 + "…"
+
+
 def test_every_problem_of_form_is_told_at_once():
     with pytest.raises(InvalidRecord) as caught:
         to_graph({**CITY, "name": 1, "country": 2, "colour": "red"}, BASE)
