@@ -388,8 +388,9 @@ class Curation:
     ) -> Saved:
         """Check one wording of a record and append it.
 
-        `state` is for steps that keep it; without, the record becomes a draft, or published. `reviewed` says that a
-        second person has seen every word of it already.
+        `state` is for steps that keep it; without, the record becomes a draft, or published. What says the same
+        already stays in the state it is in, and what a keeper mends in review stays in review, unless the draft is
+        the keeper's own. `reviewed` says that a second person has seen every word of it already.
         """
         id = check_id(kind.name, record.get("id"))
         head = transaction.head(kind.name, id)
@@ -404,7 +405,7 @@ class Curation:
             )
         self.rights.require_write(actor, kind, head)
         _refuse_long("note", note, NOTE_LIMIT)
-        wanted_state = state or ("published" if publish else "draft")
+        wanted_state = state or ("published" if publish else self._saved_state(actor, head))
         if wanted_state == "published":
             self.rights.require_publish(actor, kind, None if reviewed else actor.name)
         record = _completed(kind, _without_said(record))
@@ -417,7 +418,8 @@ class Curation:
         visibility = self._visibility(actor, kind, record, head)
         if wanted_state == "published" and head is not None and head.published_visibility == "public" != visibility:
             self._refuse_public_links(transaction, kind, id)
-        same = head is not None and head.state in (wanted_state, "published") and head.visibility == visibility
+        kept = (wanted_state, "published", *(() if state or publish else OPEN))
+        same = head is not None and head.state in kept and head.visibility == visibility
         if head is not None and same and transaction.revision(head.number).payload == payload:
             return Saved(kind.name, id, head.number, head.state, visibility, missing, changed=False)
         revision = transaction.append(
@@ -434,6 +436,12 @@ class Curation:
             )
         )
         return Saved(kind.name, id, revision.number, wanted_state, visibility, missing)
+
+    def _saved_state(self, actor: Actor, head: Head | None) -> str:
+        """The state of another wording: in review it is a keeper's to mend, who then does not publish it."""
+        if head is not None and head.state == "submitted" and self.rights.owner(head.kind, head.id) != actor.name:
+            return "submitted"
+        return "draft"
 
     def _refuse_public_links(self, transaction: Transaction, kind: Kind, id: str) -> None:
         """What everybody reads must not lead to what is no longer for everybody."""

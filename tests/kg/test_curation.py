@@ -332,6 +332,31 @@ def test_what_says_the_same_is_not_written_again(catalogue: Catalogue, desk: Cur
     assert catalogue.ledger.last_number() == before
 
 
+@pytest.mark.parametrize("state", ["draft", "submitted", "returned"])
+def test_a_save_that_changes_nothing_leaves_a_record_in_its_state(desk: Curation, state: str) -> None:
+    number = city(desk, "riga", state)
+    for saved in (
+        desk.patch("city", "riga", {}, ANNA, expected=number),
+        desk.replace("city", "riga", now(desk, "city", "riga"), ANNA, expected=number),
+    ):
+        assert (saved.changed, saved.state, saved.revision) == (False, state, number)
+    assert head(desk, "city", "riga").number == number
+
+
+def test_a_keeper_mends_a_record_in_review_and_somebody_else_publishes_it(desk: Curation) -> None:
+    number = city(desk, "riga", "submitted")
+    mended = desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ANNA, expected=number)
+    assert (mended.changed, mended.state) == (True, "submitted")
+    with pytest.raises(NotAllowed, match="second person"):
+        desk.publish("city", "riga", ANNA, expected=mended.revision)
+    assert desk.publish("city", "riga", BELA, expected=mended.revision).state == "published"
+
+
+def test_who_mends_a_submitted_record_of_ones_own_submits_it_anew(desk: Curation) -> None:
+    number = city(desk, "riga", "submitted", by=ANNA)
+    assert desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ANNA, expected=number).state == "draft"
+
+
 def test_a_stale_change_is_refused_with_both_sides_and_a_proposal(desk: Curation) -> None:
     number = city(desk, "riga")
     first = desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ANNA, expected=number)
