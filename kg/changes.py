@@ -21,7 +21,7 @@ from typing import Any
 
 from kg.errors import BadRequest, InvalidRecord, Problem, TooLarge, plain, quoted
 from kg.fields import Field, Kind, Structure, declaration, in_language
-from kg.records import SLUG, SYSTEM_KEYS, Record, in_order, next_inner_id
+from kg.records import FORM, SLUG, SYSTEM_KEYS, Record, in_order, next_inner_id
 
 PATCH_DEPTH = 12
 """How deep a patch may be nested; a text of an inner node is at depth 4."""
@@ -81,6 +81,30 @@ _WORDS = {
     },
 }
 
+_PATCHED = {
+    "en": {
+        "patch": "a patch is an object with the fields to change",
+        "stays": "stays {value}; leave it out of a patch",
+        "step": "follows from steps such as submitting and publishing; leave it out of a patch",
+        "nodes": "must be a list of objects, or an object by identifier",
+        "other": "is the identifier of another part of this record",
+        "bad id": "is no identifier; write for example 'claim-1', or leave it out",
+        "again": "stands twice in this patch",
+        "called": "must be {value}, as the element is called, or be left out",
+    },
+    "fr": {
+        "patch": "une modification est un objet avec les champs à changer",
+        "stays": "reste {value} ; ne l'indiquez pas dans une modification",
+        "step": "découle d'étapes comme la soumission et la publication ; ne l'indiquez pas dans une modification",
+        "nodes": "doit être une liste d'objets, ou un objet par identifiant",
+        "other": "est l'identifiant d'un autre élément de cette fiche",
+        "bad id": "n'est pas un identifiant ; écrivez par exemple 'claim-1', ou omettez-le",
+        "again": "figure deux fois dans cette modification",
+        "called": "doit être {value}, comme l'élément se nomme, ou être omis",
+    },
+}
+"""What is wrong with a patch alone; the form of values has the words of `kg.records.FORM`."""
+
 
 def role_of(author: str) -> str:
     """The role in which a ledger's row was written; its author is "role/account", older ones are the administrator's.
@@ -95,7 +119,7 @@ def role_of(author: str) -> str:
 # --- patch -----------------------------------------------------------------------------------------------------------
 
 
-def merge_patch(record: Mapping[str, Any], patch: object, *, taken: Iterable[str] = ()) -> Record:
+def merge_patch(record: Mapping[str, Any], patch: object, *, taken: Iterable[str] = (), language: str = "en") -> Record:
     """The record with a JSON Merge Patch (RFC 7396) applied by field; `record` itself stays as it is.
 
     A field named in the patch is replaced, null removes it, others stay. Beyond the RFC: texts are patched by language
@@ -117,17 +141,32 @@ def merge_patch(record: Mapping[str, Any], patch: object, *, taken: Iterable[str
     >>> merge_patch(new, {"title": {"en": None}, "outcomes": {"claim-1": None, "claim-2": {"value": "8"}}})
     {'kind': 'practice', 'id': 'x', 'title': {'fr': 'Une table'}, 'outcomes': [{'id': 'claim-2', 'value': '8'}]}
     """
+    merged, problems = patched(record, patch, taken=taken, language=language)
+    if problems:
+        raise InvalidRecord(str(record.get("kind")), str(record.get("id", "")), problems)
+    return merged
+
+
+def patched(
+    record: Mapping[str, Any], patch: object, *, taken: Iterable[str] = (), language: str = "en"
+) -> tuple[Record, list[Problem]]:
+    """The record as `merge_patch` gives it, with what cannot be patched left as it was, and the problems of that.
+
+    For callers who tell what is wrong with the rest in the same go. `language` is that of the messages.
+
+    >>> patched({"kind": "city", "id": "x", "country": "BE"}, {"country": "LV", "nmae": 1})[0]["country"]
+    'LV'
+    """
     _check_size(patch)
     kind = declaration().kind(str(record.get("kind")))
-    patcher = _Patcher(kind, record, taken)
+    patcher = _Patcher(kind, record, taken, language)
     if isinstance(patch, Mapping):
         patcher.give_ids(kind, record, patch, "")
         merged = patcher.structure(kind, record, {k: v for k, v in patch.items() if patcher.is_change(k, v)}, "")
     else:
-        patcher.problem("", "a patch is an object with the fields to change", patch)
-    if patcher.problems:
-        raise InvalidRecord(kind.name, str(record.get("id", "")), patcher.problems)
-    return merged
+        merged = dict(record)
+        patcher.problem("", patcher.words["patch"], patch)
+    return merged, patcher.problems
 
 
 def _check_size(value: object) -> None:
@@ -151,8 +190,9 @@ def _check_size(value: object) -> None:
 class _Patcher:
     """Applies one patch and gathers every problem on the way."""
 
-    def __init__(self, kind: Kind, record: Mapping[str, Any], taken: Iterable[str]) -> None:
+    def __init__(self, kind: Kind, record: Mapping[str, Any], taken: Iterable[str], language: str) -> None:
         self.record = record
+        self.words = {**FORM.get(language, FORM["en"]), **_PATCHED.get(language, _PATCHED["en"])}
         self.problems: list[Problem] = []
         self.present = set(_inner_ids(kind, record))
         self.former = {*taken} - self.present
@@ -169,7 +209,7 @@ class _Patcher:
         name = f"{self.record.get('kind')}/{self.record.get('id')}"
         fits = str(value).endswith(f"/id/{name}") if key == "iri" else value == self.record.get(str(key))
         if not fits:
-            self.problem(str(key), f"stays {quoted(self.record.get(str(key), name))}; leave it out of a patch", value)
+            self.problem(str(key), self.words["stays"].format(value=quoted(self.record.get(str(key), name))), value)
         return False
 
     def give_ids(self, structure: Structure, values: Mapping[str, Any], patch: Mapping[str, Any], where: str) -> None:
@@ -196,7 +236,7 @@ class _Patcher:
             declared = structure.by_key.get(key)
             if declared is None:
                 known = ", ".join(structure.by_key)
-                self.problem(where + str(key)[:60], f"there is no field called {quoted(key)} here; there are: {known}")
+                self.problem(where + str(key)[:60], self.words["unknown"].format(value=quoted(key), known=known))
                 continue
             value = self.value(declared, merged.get(key), change, where + key)
             if value is None or value == {} or value == []:
@@ -230,22 +270,21 @@ class _Patcher:
         if change is None:
             return system
         if not isinstance(change, Mapping):
-            self.problem(where, "must be an object", change)
+            self.problem(where, self.words["object"], change)
             return dict(current)
         current = dict(current)
         if change.get("visibility") is not None:
             current["visibility"] = system["visibility"] = change["visibility"]
         for key in SYSTEM_KEYS:
             if key in change and (key not in system or change[key] != system[key]):
-                told = "follows from steps such as submitting and publishing; leave it out of a patch"
-                self.problem(f"{where}.{key}", told, change[key])
+                self.problem(f"{where}.{key}", self.words["step"], change[key])
         assert declared.inner is not None
         said = {k: v for k, v in change.items() if k not in (*SYSTEM_KEYS, "id")}
         return self.structure(declared.inner, current, said, where + ".")
 
     def texts(self, current: Mapping[str, Any], change: Any, where: str) -> Any:
         if not isinstance(change, Mapping):
-            self.problem(where, 'must name the language of each wording, such as {"en": "..."}', change)
+            self.problem(where, self.words["languages"], change)
             return current
         merged = dict(current)
         for tag, wording in change.items():
@@ -258,8 +297,7 @@ class _Patcher:
 
     def inner(self, declared: Field, current: Any, change: Any, where: str) -> Any:
         if not isinstance(change, (list, Mapping) if declared.many else Mapping):
-            message = "must be a list of objects, or an object by identifier" if declared.many else "must be an object"
-            self.problem(where, message, change)
+            self.problem(where, self.words["nodes" if declared.many else "object"], change)
             return current
         nodes = {one["id"]: one for one in _nodes(current)}
         if not declared.many and isinstance(change, Mapping):
@@ -275,7 +313,7 @@ class _Patcher:
             assert declared.inner is not None
             here = self.renamed.get(id, id) or next_inner_id(declared.inner.id_prefix, self.taken)
             if here not in nodes and here in self.present:
-                self.problem(f"{where}.{here}.id", "is the identifier of another part of this record", here)
+                self.problem(f"{where}.{here}.id", self.words["other"], here)
                 continue
             self.taken.add(here)
             said = {key: value for key, value in part.items() if key != "id"}
@@ -286,13 +324,13 @@ class _Patcher:
         """Whether one element of a patched list says what to do, with a problem noted otherwise."""
         before = len(self.problems)
         if part is not _REMOVED and not isinstance(part, Mapping):
-            self.problem(where, "must be an object", part)
+            self.problem(where, self.words["object"], part)
         if id is not None and not (isinstance(id, str) and len(id) <= 120 and SLUG.fullmatch(id) and id != "record"):
-            self.problem(f"{where}.id", "is no identifier; write for example 'claim-1', or leave it out", id)
+            self.problem(f"{where}.id", self.words["bad id"], id)
         elif id in seen:
-            self.problem(f"{where}.id", "stands twice in this patch", id)
+            self.problem(f"{where}.id", self.words["again"], id)
         elif isinstance(part, Mapping) and part.get("id", id) != id:
-            self.problem(f"{where}.id", f"must be {quoted(id)}, as the element is called, or be left out", part["id"])
+            self.problem(f"{where}.id", self.words["called"].format(value=quoted(id)), part["id"])
         seen.update([id] if isinstance(id, str) else [])
         return len(self.problems) == before
 

@@ -26,7 +26,7 @@ from rdflib import Graph
 from slugify import slugify
 
 from kg.accounts import Actor
-from kg.changes import Decision, merge_patch, merge_records, replace_reference, three_way
+from kg.changes import Decision, merge_records, patched, replace_reference, three_way
 from kg.discussion import Discussion
 from kg.errors import (
     BadRequest,
@@ -285,13 +285,21 @@ class Curation:
         publish: bool = False,
         language: str = "en",
     ) -> Saved:
-        """Change single fields of a record (`kg.changes.merge_patch` says how); else as `replace`."""
+        """Change single fields of a record (`kg.changes.merge_patch` says how); else as `replace`.
+
+        What cannot be patched is told together with what is wrong with the rest.
+        """
         found = declaration().kind(kind)
 
-        def patched(record: Record) -> Record:
-            return merge_patch(record, patch, taken=self._inner_ids(found.name, id))
+        def change(record: Record) -> Record:
+            merged, told = patched(record, patch, taken=self._inner_ids(found.name, id), language=language)
+            if told:
+                wanted = _completed(found, _without_said(merged))
+                problems = self._problems(found, wanted, self._ledger, language, told)[1]
+                raise InvalidRecord(found.name, id, refusing(problems, publish=publish))
+            return merged
 
-        return self._changed(found, id, patched, actor, expected, note, publish, language)
+        return self._changed(found, id, change, actor, expected, note, publish, language)
 
     def extend(
         self,
@@ -344,20 +352,27 @@ class Curation:
         return self._problems(found, _completed(found, wanted), self._ledger, language)[1]
 
     def _problems(
-        self, kind: Kind, record: Mapping[str, Any], reading: Ledger | Transaction, language: str
+        self,
+        kind: Kind,
+        record: Mapping[str, Any],
+        reading: Ledger | Transaction,
+        language: str,
+        found: Sequence[Problem] = (),
     ) -> tuple[Graph | None, list[Problem]]:
         """The record's graph, None where its form is wrong, and every problem, the gravest first.
 
         Where a field's form is wrong the others are checked all the same, so that all can be mended in one go.
+        `found` are problems of form that were met on the way to the record.
         """
-        base, told = self._catalogue.base, []
+        base, told = self._catalogue.base, list(found)
         graph: Graph | None = None
         try:
             graph = checked = to_graph(record, base, language=language)
         except InvalidRecord as error:
-            told = list(error.problems)
-            unread = {one.field.partition(".")[0].partition("@")[0] for one in told}
-            checked = to_graph({key: value for key, value in record.items() if key not in unread}, base)
+            told += error.problems
+            unread = {one.field.partition(".")[0].partition("@")[0] for one in error.problems}
+            readable = {"kind", "id", "iri", *kind.by_key} - unread
+            checked = to_graph({key: value for key, value in record.items() if key in readable}, base)
         known = self._known(references(checked, base), reading.referenced)
         id = str(record["id"])
         meant = self._cycle_problems(kind, id, record, reading, language)

@@ -357,6 +357,27 @@ def test_who_mends_a_submitted_record_of_ones_own_submits_it_anew(desk: Curation
     assert desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ANNA, expected=number).state == "draft"
 
 
+@pytest.mark.parametrize("title", ["year", "outcomes.claim-2.foo"])
+def test_a_patch_is_told_every_problem_at_once_in_the_language_asked_for(desk: Curation, title: str) -> None:
+    """A misspelt field hides nothing else, and reads as it does in a check; a name with dots is no place."""
+    made = practice(desk, "Buddies", "draft", outcomes=[{"id": "claim-1", "value": "7"}])
+    patch = {title: 3, "city": "atlantis", "themes": ["nope"], "language": 3}
+    with pytest.raises(InvalidRecord) as caught:
+        desk.patch("practice", made.id, patch, ILZE, expected=made.revision, language="fr")
+    found = {one.field: one.message for one in caught.value.problems}
+    assert set(found) == {title, "city", "themes", "language"}
+    assert found == {
+        one.field: one.message for one in desk.check("practice", patch, language="fr") if one.field in found
+    }
+    inner = {"outcomes": [{"id": "claim-1", "foo": 1, "value": ["x"]}], "city": "atlantis", "id": "other"}
+    with pytest.raises(InvalidRecord) as caught:
+        desk.patch("practice", made.id, inner, ILZE, expected=made.revision, language="fr")
+    found = {one.field: one.message for one in caught.value.problems}
+    assert set(found) == {"id", "outcomes.claim-1.foo", "outcomes.claim-1.value", "city"}
+    assert found["outcomes.claim-1.foo"].startswith("il n'y a pas de champ 'foo' ici")
+    assert found["id"].startswith("reste ")
+
+
 def test_a_stale_change_is_refused_with_both_sides_and_a_proposal(desk: Curation) -> None:
     number = city(desk, "riga")
     first = desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ANNA, expected=number)
