@@ -220,6 +220,10 @@ def _place(text: str, position: int) -> str:
     return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
 
 
+def _place_in_french(text: str, position: int) -> str:
+    return _place(text, position).replace("line", "ligne").replace("column", "colonne")
+
+
 def _bad(text: str, position: int, reason: str) -> NoReturn:
     raise BadQuery(f"{_place(text, position)}: {reason}")
 
@@ -351,16 +355,24 @@ class _Reader:
 
     def _refuse_update(self, token: _Token) -> NoReturn:
         raise RefusedQuery(
-            f"{_place(self._text, token.start)}: {token.upper} is refused: queries here change nothing. "
-            "Records are added and changed by curators, one at a time."
+            {
+                "en": f"{_place(self._text, token.start)}: {token.upper} is refused: queries here change nothing. "
+                "Records are added and changed by curators, one at a time.",
+                "fr": f"{_place_in_french(self._text, token.start)} : {token.upper} est refusé : ici, les requêtes ne "
+                "modifient rien. Les curateurs ajoutent et modifient les fiches, une par une.",
+            }
         )
 
     def _check_prefix(self, token: _Token) -> None:
         prefix = token.text.partition(":")[0]
         if "SERVICE" in prefix.upper():
             raise RefusedQuery(
-                f"{_place(self._text, token.start)}: the prefix {quoted(prefix + ':')} is refused, because the engine "
-                "would read SERVICE in it; choose another."
+                {
+                    "en": f"{_place(self._text, token.start)}: the prefix {quoted(prefix + ':')} is refused, because the "
+                    "engine would read SERVICE in it; choose another.",
+                    "fr": f"{_place_in_french(self._text, token.start)} : le préfixe {quoted(prefix + ':')} est refusé, "
+                    "car le moteur y lirait SERVICE ; choisissez-en un autre.",
+                }
             )
         if not self._open and prefix.upper().startswith("FROM"):
             _bad(self._text, token.start, f"put a space after FROM, or choose another prefix than {quoted(prefix)}")
@@ -416,9 +428,14 @@ class _Reader:
         if target.kind == "word" and target.upper == "SILENT":
             target = self._next()
         if self._known(target) != str(MG.search):
+            bound = self._mg_elsewhere(target)
             raise RefusedQuery(
-                f"{_place(self._text, begin.start)}: SERVICE is refused: queries here never call other addresses. "
-                f"Ask {quoted(target.text)} yourself and put its answer in VALUES. Only SERVICE mg:search is known."
+                {
+                    "en": f"{_place(self._text, begin.start)}: SERVICE is refused: queries here never call other "
+                    f"addresses{bound['en'] or _elsewhere(target.text)['en']}",
+                    "fr": f"{_place_in_french(self._text, begin.start)} : SERVICE est refusé : ici, les requêtes "
+                    f"n’appellent aucune autre adresse{bound['fr'] or _elsewhere(target.text)['fr']}",
+                }
             )
         opening = self._next()
         if opening.text != "{":
@@ -427,6 +444,18 @@ class _Reader:
         if len([piece for piece in self._pieces if isinstance(piece, Search)]) == MOST_SEARCHES:
             _bad(self._text, begin.start, f"a query may search {MOST_SEARCHES} times at most")
         self._pieces.append(search)
+
+    def _mg_elsewhere(self, token: _Token) -> dict[str, str]:
+        """Tells that mg: stands for something else here; nothing where it does not, or the token is of another prefix."""
+        prefix, namespace = token.text.partition(":")[0], self._prefixes["mg"]
+        if token.kind != "name" or prefix != "mg" or namespace == str(MG):
+            return {"en": "", "fr": ""}
+        return {
+            "en": f"; the prefix mg: is bound to {quoted(namespace)} here; leave that line out, or write "
+            f"PREFIX mg: <{MG}>.",
+            "fr": f" ; le préfixe mg: est lié ici à {quoted(namespace)} ; retirez cette ligne, ou écrivez "
+            f"PREFIX mg: <{MG}>.",
+        }
 
     def _read_search(self, begin: _Token) -> Search:
         found: dict[str, Any] = {}
@@ -465,7 +494,7 @@ class _Reader:
             return self._query_text(value)
         if said == str(MG.limit) and value.text.isascii() and value.text.isdigit():
             if not 1 <= int(value.text[:9]) <= MOST_HITS:
-                _bad(self._text, value.start, f"mg:limit is a number from 1 to {MOST_HITS}")
+                _bad(self._text, value.start, f"mg:limit is a number from 1 to {MOST_HITS}; {GOOD_USE}")
             return {"limit": int(value.text[:9])}
         if said in (str(MG.score), str(MG.passage)) and value.kind == "variable":
             return {said.rpartition("#")[2]: value.text}
@@ -477,7 +506,8 @@ class _Reader:
         quotes = 3 if token.text[:3] in ("'''", '"""') else 1
         text = _ECHAR.sub(lambda match: _ECHARS.get(match[1], match[0]), token.text[quotes:-quotes])
         if not text.strip() or len(text) > LONGEST_TEXT_CHARS:
-            _bad(self._text, token.start, f"the text of mg:query has 1 to {LONGEST_TEXT_CHARS:,} characters")
+            rule = f"the text of mg:query has 1 to {LONGEST_TEXT_CHARS:,} characters, not only white space"
+            _bad(self._text, token.start, f"{rule}; {GOOD_USE}")
         following = self._peek()
         if following is not None and following.kind == "language":
             return {"text": text, "language": self._next().text[1:].lower()}
@@ -490,4 +520,13 @@ class _Reader:
         return self._next()
 
     def _misused(self, token: _Token) -> NoReturn:
-        _bad(self._text, token.start, f"{quoted(token.text)} does not fit into a search; {GOOD_USE}")
+        good_use = self._mg_elsewhere(token)["en"] or f"; {GOOD_USE}"
+        _bad(self._text, token.start, f"{quoted(token.text)} does not fit into a search{good_use}")
+
+
+def _elsewhere(address: str) -> dict[str, str]:
+    """What to do in place of a call to an address."""
+    return {
+        "en": f". Ask {quoted(address)} yourself and put its answer in VALUES. Only SERVICE mg:search is known.",
+        "fr": f". Interrogez {quoted(address)} vous-même et mettez sa réponse dans VALUES. Seul SERVICE mg:search est connu.",
+    }

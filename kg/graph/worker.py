@@ -225,7 +225,17 @@ class _Program(ctypes.Structure):
 
 
 class _TooMuch(Exception):
-    """An answer over its cap."""
+    """An answer over its cap: how many of what are the most, in English and French."""
+
+    def __init__(self, cap: int, what: tuple[str, str]) -> None:
+        super().__init__(cap, what)
+        in_french = f"{cap:,}".replace(",", "\u202f")
+        self.texts = {
+            "en": f"the answer has more than {cap:,} {what[0]}, which is the most that is given; "
+            "add LIMIT, or ask for less",
+            "fr": f"la réponse compte plus de {in_french} {what[1]}, le maximum qui est donné ; "
+            "ajoutez LIMIT, ou demandez moins",
+        }
 
 
 class _Child:
@@ -248,11 +258,11 @@ class _Child:
         try:
             media_type, answer = self._run(said, query.decode())
         except KgError as error:
-            return frame({"error": type(error).__name__, "message": str(error)})
+            return frame({"error": type(error).__name__, "message": dict(error.texts())})
         except MemoryError:
             return frame({"error": "MemoryError", "message": ""})
         except _TooMuch as error:
-            return frame({"error": "RefusedQuery", "message": str(error)})
+            return frame({"error": "RefusedQuery", "message": error.texts})
         return frame({"media_type": media_type, "grown_bytes": _most_memory() - self._at_first}, answer)
 
     def _run(self, said: Mapping[str, Any], query: str) -> tuple[str | None, bytes]:
@@ -292,8 +302,12 @@ class _Child:
             raise BadQuery(f"{quoted(iri)} is no address of a graph: {error}") from error
         if not self._store.contains_named_graph(name):
             raise RefusedQuery(
-                f"there is no graph {quoted(iri, 200)} here, and none is fetched from elsewhere. "
-                "SELECT ?graph { GRAPH ?graph { } } lists those there are."
+                {
+                    "en": f"there is no graph {quoted(iri, 200)} here, and none is fetched from elsewhere. "
+                    "SELECT ?graph { GRAPH ?graph { } } lists those there are.",
+                    "fr": f"il n’y a pas de graphe {quoted(iri, 200)} ici, et aucun n’est cherché ailleurs. "
+                    "SELECT ?graph { GRAPH ?graph { } } donne la liste de ceux qu’il y a.",
+                }
             )
         return name
 
@@ -312,7 +326,7 @@ class _Child:
         results.serialize(written, format=TABLES[media_type])
         answer = written.getvalue()
         if isinstance(results, ox.QuerySolutions) and not _fits(answer, media_type, self._rows):
-            raise _TooMuch(_too_many(self._rows, "rows"))
+            raise _TooMuch(self._rows, ("rows", "lignes"))
         return answer
 
     def _graph(self, results: ox.QueryTriples, media_type: str) -> bytes:
@@ -338,10 +352,6 @@ def _told(error: SyntaxError) -> str:
     return f"line {found[1]}, column {found[2]}: {found[3]}" if found else f"the query cannot be read: {error}"
 
 
-def _too_many(cap: int, what: str) -> str:
-    return f"the answer has more than {cap:,} {what}, which is the most that is given; add LIMIT, or ask for less"
-
-
 class _Bounded(BytesIO):
     """Bytes in memory, up to a cap."""
 
@@ -351,14 +361,14 @@ class _Bounded(BytesIO):
 
     def write(self, part: Any) -> int:
         if self.tell() + len(part) > self._cap:
-            raise _TooMuch(_too_many(self._cap, "bytes"))
+            raise _TooMuch(self._cap, ("bytes", "octets"))
         return super().write(part)
 
 
 def _at_most(triples: Iterator[ox.Triple], cap: int) -> Iterator[ox.Triple]:
     yield from islice(triples, cap)
     if next(triples, None) is not None:
-        raise _TooMuch(_too_many(cap, "triples"))
+        raise _TooMuch(cap, ("triples", "triplets"))
 
 
 def _fits(answer: bytes, media_type: str, cap: int) -> bool:

@@ -73,6 +73,11 @@ PRACTICES_PER_CITY = 4
 
 TEXTUAL = ("text/",)
 
+NO_UPDATES = {
+    "en": "updates are refused: queries here change nothing",
+    "fr": "les mises à jour sont refusées : ici, les requêtes ne modifient rien",
+}
+
 PARAMETERS: list[dict[str, Any]] = [
     {"name": "query", "in": "query", "schema": {"type": "string"}, "description": "A SPARQL 1.1 query."},
     {
@@ -208,7 +213,7 @@ async def ask_by_body(request: Request) -> Response:
     media_type, charset = _content_type(request)
     in_address = _parameters(request.scope["query_string"])
     if media_type == UPDATE:
-        raise RefusedQuery("updates are refused: queries here change nothing")
+        raise RefusedQuery(NO_UPDATES)
     if media_type not in (FORM, QUERY) or charset not in ("", "utf-8", "utf8"):
         detail = (
             f"{quoted(request.headers.get('content-type', ''))} cannot be read here; send {QUERY} or {FORM}, in UTF-8"
@@ -281,7 +286,7 @@ def _read(parameters: Iterable[tuple[str, str]]) -> _Asked:
     for name, value in parameters:
         values.setdefault(name, []).append(value)
     if "update" in values:
-        raise RefusedQuery("updates are refused: queries here change nothing")
+        raise RefusedQuery(NO_UPDATES)
     for name in ("query", "format"):
         if len(values.get(name, ())) > 1:
             raise BadQuery(f"{name} is given {len(values[name])} times; give it once")

@@ -210,9 +210,9 @@ def test_an_address_that_is_none_is_told_in_french(server: Server) -> None:
 
 TOLD_IN_BOTH = {
     *("NotAuthenticated", "NotAllowed", "PreconditionMissing", "StaleRecord", "WrongState", "DuplicateRecord"),
-    "NotFound",
+    *("NotFound", "RefusedQuery"),
 }
-"""Refusals of who asks, of what they may, of states and of revisions, and of what is not there."""
+"""Refusals of who asks, of what they and their queries may, of states and of revisions, and of what is not there."""
 
 OF_THE_SET_UP = {"the claim "}
 """Beginnings of what only whoever sets the login up can mend: in English."""

@@ -457,6 +457,16 @@ def test_the_page_tells_faults_with_their_place(client: httpx.Client) -> None:
     refused = client.get("/sparql", params={"query": "ASK { SERVICE <http://x.org/> {} }"}, headers=BROWSER)
     assert refused.status_code == 403
     assert "never call other addresses" in refused.text
+    for query in ("ASK { SERVICE <http://x.org/> {} }", "INSERT DATA {}"):
+        in_french = client.get("/sparql", params={"query": query, "lang": "fr"}, headers=BROWSER)
+        assert "ici, les requêtes n" in in_french.text
+        told = client.get("/sparql", params={"query": query}, headers={"Accept-Language": "fr"})
+        assert (told.status_code, told.headers["content-language"]) == (403, "fr")
+        assert "ici, les requêtes n" in told.json()["detail"]
+    update = DIRECT | {"Content-Type": "application/sparql-update", "Accept-Language": "fr"}
+    assert (
+        "les mises à jour sont refusées" in client.post("/sparql", content=b"DROP ALL", headers=update).json()["detail"]
+    )
 
 
 def test_the_page_shows_values_as_text(client: httpx.Client) -> None:

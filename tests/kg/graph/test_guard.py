@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kg.errors import BadQuery, KgError, RefusedQuery
 from kg.graph.guard import DEEPEST, GOOD_USE, MOST_SEARCHES, Checked, Hit, _plain, _Reader, check
-from kg.vocabulary import PREFIXES
+from kg.vocabulary import MG, PREFIXES
 from ontology import path as shipped
 
 QUESTIONS = sorted(shipped("questions").glob("*.rq"))
@@ -167,6 +167,27 @@ def test_what_is_no_query_is_told_with_its_place(query: str, message: str) -> No
     with pytest.raises(BadQuery) as told:
         check(query)
     assert message in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "english", "french"),
+    [
+        (
+            "ASK {\n SERVICE <http://x.org/> {} }",
+            "line 2, column 2: SERVICE is refused: queries here never call other addresses. "
+            "Ask '<http://x.org/>' yourself and put its answer in VALUES. Only SERVICE mg:search is known.",
+            "ligne 2, colonne 2 : SERVICE est refusé : ici, les requêtes n’appellent aucune autre adresse. "
+            "Interrogez '<http://x.org/>' vous-même et mettez sa réponse dans VALUES. Seul SERVICE mg:search est connu.",
+        ),
+        ("DROP ALL", "line 1, column 1: DROP is refused", "ligne 1, colonne 1 : DROP est refusé"),
+        ("ASK { ?s SERVICEx:y ?o }", "the prefix 'SERVICEx:' is refused", "le préfixe 'SERVICEx:' est refusé"),
+    ],
+)
+def test_refusals_are_told_in_french_too(query: str, english: str, french: str) -> None:
+    with pytest.raises(RefusedQuery) as told:
+        check(query)
+    assert english in told.value.told("en")
+    assert french in told.value.told("fr")
 
 
 def test_from_names_the_dataset() -> None:
@@ -417,3 +438,31 @@ def parses(query: str) -> bool:
     except SyntaxError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("pair", "rule"),
+    [
+        ('mg:query "desk" ; mg:limit 0', "mg:limit is a number from 1 to 100"),
+        ('mg:query "desk" ; mg:limit 101', "mg:limit is a number from 1 to 100"),
+        ('mg:query "   "', "the text of mg:query has 1 to 20,000 characters, not only white space"),
+    ],
+)
+def test_a_value_out_of_its_range_is_told_with_good_use(pair: str, rule: str) -> None:
+    with pytest.raises(BadQuery) as told:
+        check(f"SELECT * {{ SERVICE mg:search {{ ?p {pair} }} }}")
+    assert f"{rule}; write SERVICE mg:search {{ ?practice mg:query" in str(told.value)
+
+
+def test_whoever_binds_our_prefix_to_something_else_is_told() -> None:
+    hint = "the prefix mg: is bound to 'http://evil/' here; leave that line out, or write PREFIX mg: <https://w3id.org/"
+    with pytest.raises(RefusedQuery) as refused:
+        check('PREFIX mg: <http://evil/> SELECT * { SERVICE mg:search { ?p mg:query "desk" } }')
+    assert hint in str(refused.value)
+    assert "Ask 'mg:search' yourself" not in str(refused.value)
+    assert "le préfixe mg: est lié ici à 'http://evil/'" in refused.value.told("fr")
+    search = f"<{MG.search}>"
+    with pytest.raises(BadQuery) as misused:
+        check(f'PREFIX mg: <http://evil/> SELECT * {{ SERVICE {search} {{ ?p mg:query "desk" }} }}')
+    assert hint in str(misused.value)
+    assert "write SERVICE mg:search" not in str(misused.value)

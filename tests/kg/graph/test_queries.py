@@ -365,6 +365,7 @@ def test_rows_are_counted_whatever_stands_in_them(graph: OxigraphStore, table: s
     error = refused(graph, query, Limits(rows=exactly - 1), table=table)
     assert isinstance(error, RefusedQuery)
     assert f"more than {exactly - 1} rows" in str(error)
+    assert f"plus de {exactly - 1} lignes" in error.told("fr")
     answer = using(graph, lambda service: ask(service, query, table=table), Limits(rows=exactly))
     assert answer.media_type == table
     if table != "text/csv":
@@ -386,6 +387,18 @@ def test_bytes_are_counted(graph: OxigraphStore) -> None:
         error = refused(graph, query, Limits(answer_bytes=5_000))
         assert isinstance(error, RefusedQuery)
         assert "more than 5,000 bytes" in str(error)
+        assert "plus de 5\u202f000 octets" in error.told("fr")
+
+
+def test_what_a_process_refuses_is_told_in_both_languages(graph: OxigraphStore) -> None:
+    for query, french in (
+        ("DROP ALL", "DROP est refusé"),
+        ("ASK FROM <urn:none> {}", "il n’y a pas de graphe 'urn:none'"),
+    ):
+        error = refused(graph, query, PATIENT)
+        assert isinstance(error, RefusedQuery)
+        assert french in error.told("fr")
+    assert refused(graph, "nothing", PATIENT).texts().keys() == {"en"}
 
 
 def test_a_format_that_nobody_takes_is_told_with_the_form(graph: OxigraphStore) -> None:
