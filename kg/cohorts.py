@@ -18,7 +18,7 @@ from kg.city_facts import country_names
 from kg.errors import BadRequest, KgError, TooLarge, TooSlow, UnreadableInput, quoted
 from kg.fields import in_language
 from kg.matching import cohorts
-from kg.matching.cohort_sentences import KNOWN_PAIRS, rule_sentence, unmatched_sentence
+from kg.matching.cohort_sentences import KNOWN_PAIRS, cause_sentence, rule_sentence, unmatched_sentence
 from kg.matching.cohorts import Cells, Clock, Cohort, Pairing, Rule, TimeOver
 from kg.matching.explaining import told_by_need
 from kg.matching.factors import shared_languages
@@ -470,7 +470,7 @@ class Table:
         place = {id: number for number, id in enumerate(cities)}
         utilities = np.full((len(self.seats), len(cities)), np.nan)
         profile = self.profile
-        if utilities.size <= WEIGHED_IN_FULL:
+        if self.in_full:
             profile = replace(profile, candidates=max(profile.candidates, len(cities)))
         for number, seat in enumerate(self.seats):
             for one in rank_cities(
@@ -484,6 +484,11 @@ class Table:
             for number in self._seats_of(mentee):
                 utilities[number, place[mentor]] = max(0.0, utilities[number, place[mentor]] + change)
         return utilities
+
+    @property
+    def in_full(self) -> bool:
+        """Whether each mentee is weighed against every mentor."""
+        return len(self.seats) * len(self.mentors) <= WEIGHED_IN_FULL
 
     @cached_property
     def _bands(self) -> dict[tuple[int, int], str]:
@@ -696,10 +701,27 @@ class _Writer:
             "ties_settled": False,
             "conflict": {
                 "rules": [self._rule(rule) for rule in rules],
+                "why": self._why(rules),
                 "smallest": bool(conflict and conflict.smallest),
                 "give_up": [self._rule(rule) for rule in (conflict.give_up if conflict else ())],
             },
         }
+
+    def _why(self, rules: Sequence[Rule]) -> str:
+        """Which mentees the records leave without a practice where these rules ask for a pair; empty where that is not why."""
+        said = []
+        for cause in cohorts.causes(self.cohort, rules):
+            mentor = None if cause.mentor is None else self.table.mentors[cause.mentor].city
+            seats = [self.table.seats[i] for i in cause.mentees]
+            names = [self._seat(seat) for seat in seats if mentor is None or seat.mentee.request.mentee != mentor]
+            # In a large cohort a pair may be missing as others come first, which is no lack of practices.
+            if names and (mentor is None or self.table.in_full):
+                said.append(cause_sentence(mentor and self._city(mentor), names, self.language))
+        return " ".join(said)
+
+    def _seat(self, seat: Seat) -> str:
+        label = in_language(seat.facts.name, self.language)
+        return label if seat.need is None else f"{label} ({seat.need + 1})"
 
     def _opening(self, feasible: bool) -> dict[str, Any]:
         profile = self.table.profile
@@ -857,8 +879,7 @@ class _Writer:
             return [self._city(rule.subject[0])]
         if rule.kind == "must":
             seat = next(seat for seat in self.table.seats if seat.id == rule.subject[0])
-            label = in_language(seat.facts.name, self.language)
-            return [label if seat.need is None else f"{label} ({seat.need + 1})"]
+            return [self._seat(seat)]
         if rule.kind in ("language", "shared-language"):
             return [in_language(mentees[rule.subject[0]], self.language), *rule.subject[1:]]
         if rule.kind in ("fixed", "veto", "known"):

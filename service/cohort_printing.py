@@ -104,6 +104,8 @@ def print_cohort(answer: Mapping[str, Any], language: str) -> None:
         _print_others(answer, words)
     else:
         _section(words["conflict"], [rule["text"] for rule in answer["conflict"]["rules"]])
+        if answer["conflict"]["why"]:
+            out.print(Text(answer["conflict"]["why"]))
         _section(words["give_up"], [rule["text"] for rule in answer["conflict"]["give_up"]])
     _section(words["limits"], [])
     out.print(Text(answer["role_limits"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from kg.matching.facts import Names
-from kg.matching.reasons import LANGUAGE_NAMES, in_language, listed
+from kg.matching.reasons import LANGUAGE_NAMES, in_language, listed, of
 
 KNOWN_PAIRS: Mapping[str, Names] = {
     "prefer": {"en": "known pairs count for more", "fr": "les paires qui se connaissent comptent davantage"},
@@ -92,6 +92,29 @@ def rule_sentence(kind: str, names: Sequence[str], number: int, language: str) -
     'La ville mentore pour Jelgava doit pouvoir travailler en anglais ou letton.'
     """
     return _RULES[kind]["fr" if language == "fr" else "en"](names, number)
+
+
+MOST_NAMED = 10
+"""Mentees that a sentence names; of the others it gives the number."""
+
+
+def cause_sentence(mentor: str | None, mentees: Sequence[str], language: str) -> str:
+    """What the records lack: mentees for whose needs a mentor, or with None any of the cohort, has no practice.
+
+    >>> cause_sentence("Vienna", ["Athens", "New Town"], "fr")
+    'Vienna n’a pas de pratique documentée proche des besoins d’Athens et de New Town.'
+    >>> cause_sentence(None, ["New Town"], "en")
+    'No mentor city of the cohort has a practice on record that comes close to the needs of New Town.'
+    """
+    more = len(mentees) - MOST_NAMED
+    if language == "fr":
+        others = [f"de {_cities(more, 'fr')} de plus"] if more > 0 else []
+        names = [*(of(name) for name in mentees[:MOST_NAMED]), *others]
+        who = f"{mentor} n’a pas" if mentor else "Aucune ville mentore du groupe n’a"
+        return f"{who} de pratique documentée proche des besoins {listed(names, 'fr')}."
+    names = [*mentees[:MOST_NAMED], *([f"{_cities(more, 'en')} more"] if more > 0 else [])]
+    who = f"{mentor} has no" if mentor else "No mentor city of the cohort has a"
+    return f"{who} practice on record that comes close to the needs of {listed(names, 'en')}."
 
 
 def unmatched_sentence(code: str, mentors: Sequence[str], rules: Sequence[str], language: str) -> str:

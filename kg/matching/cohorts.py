@@ -860,6 +860,34 @@ def conflict(cohort: Cohort, clock: Clock) -> Conflict | None:
     return Conflict(core, smallest, give_up)
 
 
+@dataclass(frozen=True)
+class Cause:
+    """Mentees for whose needs a mentor has nothing on record or, with `mentor` None, none of the cohort has."""
+
+    mentor: int | None
+    mentees: tuple[int, ...]
+
+
+def causes(cohort: Cohort, rules: Sequence[Rule]) -> list[Cause]:
+    """What the records lack for rules to hold: for each mentor that must take some, and for mentees that must get one.
+
+    >>> cohort = Cohort(("a", "b"), ("x",), np.array([[0.5], [np.nan]]))
+    >>> causes(cohort, [Rule("at-least", ("x",), np.array([0, 1]), least=2)])
+    [Cause(mentor=0, mentees=(1,))]
+    >>> causes(cohort, [Rule("must", ("b",), np.array([1]), least=1)])
+    [Cause(mentor=None, mentees=(1,))]
+    """
+    width = len(cohort.mentors)
+    found, alone = [], []
+    for rule in rules:
+        lacking = rule.cells[~cohort.possible[rule.cells]]
+        if rule.kind == "at-least" and len(lacking):
+            found.append(Cause(int(lacking[0]) % width, tuple((lacking // width).tolist())))
+        elif rule.kind == "must" and len(lacking) == len(rule.cells):
+            alone.append(int(rule.cells[0]) // width)
+    return [*found, *([Cause(None, tuple(alone))] if alone else [])]
+
+
 def _feasible(cohort: Cohort, rules: Sequence[Rule], clock: Clock) -> bool:
     """Whether some pairing obeys all of these rules."""
     if not any(rule.least for rule in rules):
@@ -902,6 +930,8 @@ def _correction(cohort: Cohort, kept: frozenset[int], clock: Clock) -> frozenset
     rules = cohort.rules
     mentees, mentors = cohort.utilities.shape
     cells = np.flatnonzero(cohort.possible)
+    if not len(cells):  # nobody can be paired at all: what asks for a pair has to go
+        return frozenset(number for number, rule in enumerate(rules) if rule.least)
     matrix, limits, owners = _rows(rules, cohort.points.size)
     forbidding = [number for number, rule in enumerate(rules) if rule.forbids]
     forbid = sparse.csr_array(

@@ -221,6 +221,10 @@ class Contradiction(Answered):
     """Why no pairing obeys all rules."""
 
     rules: list[RuleSaid] = Field(description="They cannot hold together; without any one of them the others can.")
+    why: str = Field(
+        description="Which mentees have no practice on record close to their needs, at a mentor that must take some or at "
+        "any of the cohort; empty where that is not why."
+    )
     smallest: bool = Field(description="No smaller set of rules contradicts itself.")
     give_up: list[RuleSaid] = Field(description="As few rules as must go so that all others can hold.")
 

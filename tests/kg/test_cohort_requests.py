@@ -13,7 +13,7 @@ from kg import cohorts
 from kg.cohorts import Wanted, pair_cohort, read_cohort, read_file
 from kg.errors import BadRequest, KgError, TooLarge, TooSlow, UnreadableInput
 from kg.matching import suggestions
-from kg.matching.cohort_sentences import rule_sentence, unmatched_sentence
+from kg.matching.cohort_sentences import cause_sentence, rule_sentence, unmatched_sentence
 from kg.matching.facts import Availability, CityFacts, Hit, NeedHits, PracticeFacts, Suggestion
 from kg.matching.profile import Profile
 from kg.matching.profiles import PEER_LEARNING
@@ -292,6 +292,29 @@ def test_rules_that_cannot_hold_together_are_named_in_both_languages() -> None:
     assert len(told["conflict"]["give_up"]) == 1
     assert answer(wanted(rules=rules), "fr")["conflict"]["rules"][0]["text"] == "Cork doit accompagner Delft."
     assert told["role_limits"]
+
+
+def test_a_contradiction_names_the_mentees_for_whom_nothing_is_on_record() -> None:
+    of_three = wanted(mentors=[{"city": "cork", "at_least": 3, "at_most": 3}])
+    told = answer(of_three)["conflict"]
+    assert [rule["text"] for rule in told["rules"]] == ["Cork accompanies at least 3 cities."]
+    assert told["why"] == "Cork has no practice on record that comes close to the needs of Delft, Evora and new-town."
+    assert answer(of_three, "fr")["conflict"]["why"] == (
+        "Cork n’a pas de pratique documentée proche des besoins de Delft, d’Evora et de new-town."
+    )
+    mentees = [{"city": "delft"}, {"city": "evora", "needs": [{"text": "work"}], "must": True}]
+    nobody = answer(wanted(mentees=mentees, mentors=["bruges"]))["conflict"]
+    assert (
+        nobody["why"] == "No mentor city of the cohort has a practice on record that comes close to the needs of Evora."
+    )
+    veto = {"vetoes": [{"mentee": "delft", "mentor": "bruges"}], "everyone": True}
+    assert answer(wanted(mentees=mentees[:1], mentors=["bruges"], rules=veto))["conflict"]["why"] == ""
+
+
+def test_a_long_list_of_mentees_ends_with_a_number() -> None:
+    names = [f"T{number}" for number in range(12)]
+    assert cause_sentence("Cork", names, "en").endswith("T8, T9 and 2 cities more.")
+    assert cause_sentence("Cork", names, "fr").endswith("de T9 et de 2 villes de plus.")
 
 
 def test_mentors_may_be_all_that_offer_or_all_on_record() -> None:
