@@ -179,6 +179,8 @@ def test_the_catalogue_has_what_dcat_ap_demands(licences: dict[str | None, int])
     assert conforms(graph)
     assert len(list(graph.objects(DATASET, DCAT.distribution))) == 3
     assert len(list(graph.objects(PLACE.catalogue, DCAT.service))) == 3
+    title = graph.value(PLACE.named("service-graphs"), DCTERMS.title)
+    assert title == Literal("Graph Store Protocol, to read and write", lang="en")
     assert graph.value(DATASET, DCAT_VERSION) == Literal("revision 7")
     assert (graph.value(DATASET, DCTERMS.license) == URIRef(CC_BY)) == (licences == {CC_BY: 3})
     assert (graph.value(DATASET, DCTERMS.rights) is not None) == (len(licences) > 1)
