@@ -344,7 +344,13 @@ _KEYWORDS = {
 
 _SERVICES: tuple[tuple[str, str, str | None, str, str], ...] = (
     ("sparql", "sparql", "sparql", "SPARQL 1.1 endpoint", "https://www.w3.org/TR/sparql11-protocol/"),
-    ("graphs", "graphs", None, "Graph Store Protocol, to read and write", "https://www.w3.org/TR/sparql11-http-rdf-update/"),
+    (
+        "graphs",
+        "graphs",
+        None,
+        "Graph Store Protocol, to read and write",
+        "https://www.w3.org/TR/sparql11-http-rdf-update/",
+    ),
     ("api", "api/", "openapi.json", "HTTP interface in JSON", "https://spec.openapis.org/oas/v3.1.0"),
 )
 """Name, address, address of its description, title, and the standard it keeps to."""
