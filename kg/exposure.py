@@ -13,6 +13,7 @@ from kg.fields import in_language
 from kg.matching import fairness
 from kg.matching.facts import CityFacts, Mentee, NeedHits
 from kg.matching.profile import Profile
+from kg.matching.reasons import decimal
 from kg.matching.suggestions import rank_cities
 from kg.suggesting import MOST_SUGGESTIONS, Need, SuggestionRequest, city_reference, read_request
 
@@ -228,7 +229,7 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
         "more": "Cities with more records get more of it",
         "fewer": "Cities with fewer records get more of it",
         "open": "Whether more records bring more of it cannot be told from this",
-        "correlation": "{said}: rank correlation {value:.2f} (95 % interval {low:.2f} to {high:.2f}).",
+        "correlation": "{said}: rank correlation {value} (95 % interval {low} to {high}).",
         "few": "So few needs say little about cities; ask many, on many themes.",
     },
     "fr": {
@@ -238,7 +239,7 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
         "more": "Les villes qui ont plus de fiches en reçoivent plus",
         "fewer": "Les villes qui ont moins de fiches en reçoivent plus",
         "open": "On ne peut en déduire si plus de fiches en apportent plus",
-        "correlation": "{said} : corrélation des rangs {value:.2f} (intervalle à 95 % : {low:.2f} à {high:.2f}).",
+        "correlation": "{said} : corrélation des rangs {value} (intervalle à 95 % : {low} à {high}).",
         "few": "Si peu de besoins en disent peu sur les villes ; posez-en beaucoup, sur beaucoup de thèmes.",
     },
 }
@@ -262,7 +263,9 @@ of the cities has 100 % of all attention. So few needs say little about cities; 
         said.append(words["most"].format(share=100 * sum(one.share for one in tenth)))
     if found := told.correlation:
         effect = words["more" if found.low > 0 else "fewer" if found.high < 0 else "open"]
-        said.append(words["correlation"].format(said=effect, value=found.value, low=found.low, high=found.high))
+        figures = {"value": found.value, "low": found.low, "high": found.high}
+        written = {name: decimal(number, 2, language) for name, number in figures.items()}
+        said.append(words["correlation"].format(said=effect, **written))
     if told.needs < FEW_NEEDS:
         said.append(words["few"])
     return " ".join(said)

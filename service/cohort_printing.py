@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from kg.matching.reasons import decimal
 from service.printing import out, print_table
 
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -134,13 +135,15 @@ def _print_pairs(answer: Mapping[str, Any], words: Mapping[str, str]) -> None:
         [words[key] for key in ("mentee", "mentor", "band", "practice", "regret")], rows, answer["name"] or None
     )
     key = "proved" if answer["proved"] else "unproved"
-    out.print(words[key].format(total=f"{answer['total']:.3f}", gap=f"{answer['bound'] - answer['total']:.3f}"))
+    out.print(
+        words[key].format(total=_figure(words, answer["total"]), gap=_figure(words, answer["bound"] - answer["total"]))
+    )
     _section(words["unmatched"], [f"{_mentee(one, words)}: {one['text']}" for one in answer["unmatched"]])
 
 
 def _print_others(answer: Mapping[str, Any], words: Mapping[str, str]) -> None:
     lines = [
-        words["loss"].format(loss=f"{one['loss']:.3f}", changes=_changes(one["changes"], words))
+        words["loss"].format(loss=_figure(words, one["loss"]), changes=_changes(one["changes"], words))
         for one in answer["alternatives"]
     ]
     _section(words["alternatives"], lines)
@@ -148,7 +151,7 @@ def _print_others(answer: Mapping[str, Any], words: Mapping[str, str]) -> None:
         _section(words["fairest"], [_fairest(fairest, words)])
     _section(words["blocking"], [_blocking(one, words) for one in answer["blocking"]])
     dear = [one for one in answer["rules"] if one["gain"]]
-    costs = [words["gain"].format(gain=f"{one['gain']:.3f}", rule=one["text"]) for one in dear]
+    costs = [words["gain"].format(gain=_figure(words, one["gain"]), rule=one["text"]) for one in dear]
     _section(words["rules"], costs or [words["no_cost"]])
 
 
@@ -156,11 +159,15 @@ def _fairest(fairest: Mapping[str, Any], words: Mapping[str, str]) -> str:
     if fairest["same"] or not fairest["worst"] or not fairest["worst_of_best"]:
         return words["same"] if fairest["same"] else _changes(fairest["changes"], words)
     return words["worst"].format(
-        one=f"{fairest['worst']['utility']:.3f}",
-        other=f"{fairest['worst_of_best']['utility']:.3f}",
-        loss=f"{fairest['loss']:.3f}",
+        one=_figure(words, fairest["worst"]["utility"]),
+        other=_figure(words, fairest["worst_of_best"]["utility"]),
+        loss=_figure(words, fairest["loss"]),
         changes=_changes(fairest["changes"], words),
     )
+
+
+def _figure(words: Mapping[str, str], number: float) -> str:
+    return decimal(number, 3, "fr" if words is WORDS["fr"] else "en")
 
 
 def _mentee(one: Mapping[str, Any], words: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from kg.matching.reasons import decimal
 from service.pages.texts import PARTS, language_name, marked_excerpt, texts
 
 out = Console(highlight=False, soft_wrap=False)
@@ -222,10 +223,10 @@ def print_why_not(answer: Mapping[str, Any], language: str) -> None:
     if answer["nearest"]:
         print_table(
             [_("What it did"), _("The need"), _("Similarity")],
-            [(one["title"], one["need"] + 1, one["similarity"]) for one in answer["nearest"]],
+            [(one["title"], one["need"] + 1, decimal(one["similarity"], 3, language)) for one in answer["nearest"]],
         )
     for one in answer["differences"]:
-        out.print(Text(f"{one['label']}  {one['contribution']:+.3f}", style="bold dim"))
+        out.print(Text(f"{one['label']}  {decimal(one['contribution'], 3, language, signed=True)}", style="bold dim"))
         out.print(Padding(Text(one["text"]), (0, 0, 0, 4), expand=False))
     if answer["changes"]:
         print_changes(answer["changes"], language)

@@ -130,6 +130,16 @@ def times(ratio: float, language: str) -> str:
     return text.replace(".", ",") if language == "fr" else text
 
 
+def decimal(number: float, digits: int, language: str, *, signed: bool = False) -> str:
+    """A figure to some decimals, with the language's sign for them; what rounds to nothing is 0, without a sign.
+
+    >>> decimal(0.4251, 2, "fr"), decimal(0.125, 3, "en", signed=True), decimal(-0.0004, 3, "fr", signed=True)
+    ('0,43', '+0.125', '0')
+    """
+    text = f"{number:{'+' if signed else ''}.{digits}f}" if round(number, digits) else "0"
+    return text.replace(".", ",") if language == "fr" else text
+
+
 def of(name: str) -> str:
     """French "de" before a name.
 

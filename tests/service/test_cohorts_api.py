@@ -176,6 +176,13 @@ def test_a_file_is_paired_on_the_command_line(place: Path) -> None:
     assert "Weighed with the profile peer-learning, version " in result.stdout
 
 
+def test_figures_have_a_comma_in_french(place: Path) -> None:
+    result = run("cohort", shipped("cohorts/inclucities.yaml"), "--alternatives", "1", "--lang", "fr", folder=place)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"0,\d{3} de moins", result.stdout)
+    assert not re.search(r"\d\.\d", result.stdout)
+
+
 def test_thirty_cities_are_paired_under_their_rules(place: Path) -> None:
     result = run("cohort", shipped("cohorts/thirty.yaml"), "--lang", "fr", "--json", folder=place)
     assert result.returncode == 0, result.stderr
