@@ -70,7 +70,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "no_cost": "Aucune règle ne coûte quoi que ce soit.",
         "conflict": "Ces règles ne peuvent pas être suivies ensemble :",
         "give_up": "Sans celles-ci, toutes les autres peuvent l’être :",
-        "limits": "Ce qu’une ville mentore fait, et ne fait pas",
+        "limits": "Ce que fait une ville mentore, et ce qu’elle ne fait pas",
         "seen": "État au {day}, modification {revision}.",
         "ranked": "Évalué selon le profil {name}, version {version}.",
     },

@@ -181,6 +181,7 @@ def test_figures_have_a_comma_in_french(place: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert re.search(r"0,\d{3} de moins", result.stdout)
     assert not re.search(r"\d\.\d", result.stdout)
+    assert "Ce que fait une ville mentore, et ce qu’elle ne fait pas" in result.stdout  # as under suggestions
 
 
 def test_thirty_cities_are_paired_under_their_rules(place: Path) -> None:
