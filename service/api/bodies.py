@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Request
 from starlette.exceptions import HTTPException
 
-from kg.errors import BadRequest, PreconditionMissing, UnreadableInput, quoted
+from kg.errors import BadRequest, PreconditionMissing, StaleRecord, UnreadableInput, quoted
 from kg.exchange.importing import parsed_json, rdf_rows
 from kg.fields import Kind
 from kg.records import Record
@@ -27,12 +27,14 @@ RDF_TYPES = {
 }
 """Media types of RDF bodies, with the name of their reader."""
 
-_TAG = re.compile(r'(?:W/)?"(\d{1,18})(?:-[a-z]+)?"')
+_TAGS = re.compile(r'\s*(?:W/)?"[^"]*"\s*(?:,\s*(?:W/)?"[^"]*"\s*)*')
+_TAG = re.compile(r'(W/)?"(?:(\d{1,18})(?:-[a-z]+)?"|[^"]*")')
 
 IfMatch = Annotated[
     str | None,
     Header(description='The `ETag` of the revision that the change was written on, such as `"17"`; without it, 428.'),
 ]
+IfNoneMatch = Annotated[str | None, Header(description="`*` creates the record; 412 where it is there.")]
 Note = Annotated[str, Query(max_length=2000, description="Why, for the record's history.")]
 Publish = Annotated[bool, Query(description="Publish at once, where the role and the second-person rule allow it.")]
 
@@ -103,14 +105,29 @@ def rdf_record(text: str, format: str, kind: Kind, base: str, id: str | None = N
     return found[0]
 
 
-def expected_revision(if_match: str | None) -> int:
-    """The revision that `If-Match` names.
+def expected_revision(request: Request, kind: str, id: str, if_match: str | None) -> int:
+    """The revision of a record that `If-Match` names; of several tags the one that is the newest revision's.
 
-    Raises PreconditionMissing without one (`*` names none), BadRequest for what is no ETag of ours.
-
-    >>> expected_revision('"17"'), expected_revision('W/"17-ttl"')
-    (17, 17)
+    Raises PreconditionMissing without one, and for `*` where the record is (it names none); StaleRecord for `*` where it
+    is not, and where no tag is a strong one of ours; BadRequest for what is no ETag.
     """
+    head = request.app.state.catalogue.ledger.head(kind, id)
+    return _matching(if_match, head and head.number)
+
+
+def _matching(if_match: str | None, current: int | None) -> int:
+    """The same with the newest revision's number, None where there is no record.
+
+    >>> _matching('"x", "17-ttl"', 17), _matching('"16"', 17)
+    (17, 16)
+    """
+    if if_match is not None and if_match.strip() == "*" and current is None:
+        raise StaleRecord(
+            {
+                "en": "If-Match: * asks for a record that is there, and there is none",
+                "fr": "If-Match: * demande une fiche qui existe, et il n’y en a pas",
+            }
+        )
     if if_match is None or if_match.strip() == "*":
         raise PreconditionMissing(
             {
@@ -120,10 +137,38 @@ def expected_revision(if_match: str | None) -> int:
                 'par exemple "17" ; une nouvelle fiche se crée avec If-None-Match: *',
             }
         )
-    found = _TAG.fullmatch(if_match.strip())
-    if found is None:
-        raise BadRequest(f'If-Match: {quoted(if_match)} is no single ETag as this service gives them, such as "17"')
-    return int(found[1])
+    named = [number for number, weak in _tags("If-Match", if_match) if number is not None and not weak]
+    if not named:
+        shown = quoted(if_match)
+        raise StaleRecord(
+            {
+                "en": f'If-Match: {shown} names no revision of this record; send its ETag, such as "17", without W/',
+                "fr": f"If-Match: {shown} ne nomme aucune révision de cette fiche ; envoyez son ETag, "
+                'par exemple "17", sans W/',
+            }
+        )
+    return current if current in named else named[0]
+
+
+def require_none_match(request: Request, kind: str, id: str, if_none_match: str | None) -> None:
+    """Raises StaleRecord where the record is what `If-None-Match` rules out: any for `*`, else one of these revisions."""
+    head = request.app.state.catalogue.ledger.head(kind, id) if if_none_match is not None else None
+    if head is None or if_none_match is None:
+        return
+    if if_none_match.strip() == "*" or head.number in {number for number, _ in _tags("If-None-Match", if_none_match)}:
+        raise StaleRecord(
+            {
+                "en": f"{kind} {quoted(id)} is there already, and If-None-Match: {quoted(if_none_match)} rules that out",
+                "fr": f"{kind} {quoted(id)} existe déjà, ce qu’exclut If-None-Match: {quoted(if_none_match)}",
+            }
+        )
+
+
+def _tags(name: str, header: str) -> list[tuple[int | None, bool]]:
+    """The tags of a header: the number of our revision, None for another tag, and whether it is a weak one."""
+    if _TAGS.fullmatch(header) is None:
+        raise BadRequest(f'{name}: {quoted(header)} is no list of ETags as this service gives them, such as "17"')
+    return [(int(found[2]) if found[2] else None, bool(found[1])) for found in _TAG.finditer(header)]
 
 
 def body_schema(kind: Kind, *media_types: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,6 +43,7 @@ from service.api.bodies import (
     MERGE_PATCH,
     RDF_TYPES,
     IfMatch,
+    IfNoneMatch,
     Note,
     Publish,
     body_schema,
@@ -51,6 +52,7 @@ from service.api.bodies import (
     media_type_of,
     raw_body,
     record_in,
+    require_none_match,
 )
 from service.api.describing import OTHER_FORM, links_to_new, problems_of
 from service.api.records import Cursor, RecordId, checked_id
@@ -199,20 +201,19 @@ def _add_replace(router: APIRouter, kind: Kind) -> None:
         note: Note = "",
         publish: Publish = False,
         if_match: IfMatch = None,
-        if_none_match: Annotated[
-            str | None, Header(description="`*` creates the record; 409 where it is there.")
-        ] = None,
+        if_none_match: IfNoneMatch = None,
     ) -> Response:
         catalogue = request.app.state.catalogue
         checked_id(kind.name, id)
         record = record_in(request, body, kind, catalogue.base, id)
+        require_none_match(request, kind.name, id, if_none_match)
         options: dict[str, Any] = {"note": note, "publish": publish, "language": language}
         if if_match is None and if_none_match is not None and if_none_match.strip() == "*":
             named = {"id": id, **record}
             if named["id"] != id:
                 raise BadRequest(f"the body is {quoted(named['id'])}, the address {quoted(id)}: one of them")
             return _saved(request, catalogue.curation.create(kind.name, named, who, **options), 201)
-        expected = expected_revision(if_match)
+        expected = expected_revision(request, kind.name, id, if_match)
         saved = catalogue.curation.replace(kind.name, id, record, who, expected=expected, **options)
         return _saved(request, saved)
 
@@ -248,7 +249,7 @@ def _add_patch(router: APIRouter, kind: Kind) -> None:
     ) -> Response:
         media_type_of(request, MERGE_PATCH, JSON)
         checked_id(kind.name, id)
-        expected = expected_revision(if_match)
+        expected = expected_revision(request, kind.name, id, if_match)
         saved = request.app.state.catalogue.curation.patch(
             kind.name, id, json_in(body), who, expected=expected, note=note, publish=publish, language=language
         )
@@ -278,7 +279,7 @@ def _add_withdraw(router: APIRouter, kind: Kind) -> None:
         replaced_by: Annotated[str | None, Query(max_length=120, description="Record that took its place.")] = None,
         if_match: IfMatch = None,
     ) -> Response:
-        expected = expected_revision(if_match)
+        expected = expected_revision(request, kind.name, id, if_match)
         checked_id(kind.name, id)
         desk = request.app.state.catalogue.curation
         saved = desk.withdraw(kind.name, id, who, expected=expected, reason=reason, replaced_by=replaced_by)
@@ -316,7 +317,7 @@ def _step(path: str, summary: str, description: str, take: Callable[..., Saved],
         name = kind_of(kind).name
         saved = take(
             request.app.state.catalogue.curation,
-            *(name, checked_id(name, id), who, expected_revision(if_match)),
+            *(name, checked_id(name, id), who, expected_revision(request, name, id, if_match)),
             *(asked.note if asked else "", language),
         )
         return _saved(request, saved)
@@ -384,7 +385,7 @@ def merge(
         checked_id(name, id),
         checked_id(name, asked.into),
         who,
-        expected=expected_revision(if_match),
+        expected=expected_revision(request, name, id, if_match),
         expected_into=asked.into_revision,
         note=asked.note,
         language=language,
@@ -418,7 +419,7 @@ def undo(
         checked_id(name, id),
         asked.revision,
         who,
-        expected=expected_revision(if_match),
+        expected=expected_revision(request, name, id, if_match),
         note=asked.note,
         publish=asked.publish,
         language=language,

@@ -14,14 +14,24 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from rdflib.term import URIRef
 
 from kg.accounts import Actor
-from kg.errors import InvalidRecord, NotAllowed, NotFound, UnreadableInput, did_you_mean, quoted
+from kg.errors import InvalidRecord, NotAllowed, NotFound, StaleRecord, UnreadableInput, did_you_mean, quoted
 from kg.exchange.importing import Standing, rdf_rows
 from kg.fields import Kind, declaration
 from kg.records import Record, is_iri
 from kg.validation import nearest, validation_report
 from kg.vocabulary import DEFAULT_BASE, parse_thing_iri, record_iri, thing_iri
 from service.access import needs
-from service.api.bodies import RDF_TYPES, IfMatch, Note, Publish, expected_revision, media_type_of, raw_body, text_of
+from service.api.bodies import (
+    RDF_TYPES,
+    IfMatch,
+    Note,
+    Publish,
+    expected_revision,
+    media_type_of,
+    raw_body,
+    require_none_match,
+    text_of,
+)
 from service.api.linked_data import VOID, record_body
 from service.api.records import checked_id
 from service.negotiation import acceptable, language_of_header
@@ -123,7 +133,7 @@ def delete_graph(
     """Withdraw a record, with `?reason=`; its address keeps a tombstone."""
     kind, id = _record_named(request, path)
     desk = request.app.state.catalogue.curation
-    expected = expected_revision(if_match)
+    expected = expected_revision(request, kind.name, id, if_match)
     saved = desk.withdraw(kind.name, id, who, expected=expected, reason=reason, replaced_by=replaced_by)
     return Response(None, 204, {"ETag": f'"{saved.revision}"'})
 
@@ -202,11 +212,19 @@ def _written(
     options: dict[str, Any] = {"note": note, "publish": publish, "language": language}
     known = catalogue.ledger.head(kind.name, id)
     condition = request.headers.get("if-match")
+    require_none_match(request, kind.name, id, request.headers.get("if-none-match"))
     try:
-        if new or (known is None and condition is None):
+        if known is None and condition is not None:
+            raise StaleRecord(
+                {
+                    "en": f"If-Match asks for a record that is there, and there is no {kind.name} {quoted(id)}",
+                    "fr": f"If-Match demande une fiche qui existe, et il n’y a pas de {kind.name} {quoted(id)}",
+                }
+            )
+        if new or known is None:
             saved, created = desk.create(kind.name, rows[0], who, **options), True
         else:
-            expected, created = expected_revision(condition), False
+            expected, created = expected_revision(request, kind.name, id, condition), False
             change = desk.extend if adding else desk.replace
             saved = change(kind.name, id, rows[0], who, expected=expected, **options)
     except InvalidRecord as error:

@@ -160,7 +160,7 @@ def test_a_new_record_at_a_chosen_address_is_created_once(ask: As) -> None:
     assert ask("curator", "PUT", path, body).status_code == 428
     made = ask("curator", "PUT", path, body, headers={"If-None-Match": "*"})
     assert made.status_code == 201
-    assert ask("curator", "PUT", path, body, headers={"If-None-Match": "*"}).status_code == 409
+    assert ask("curator", "PUT", path, body, headers={"If-None-Match": "*"}).status_code == 412
     assert ask("curator", "POST", "/api/cities", {"id": "testville", **body}).status_code == 409
 
 

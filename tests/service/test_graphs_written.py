@@ -173,6 +173,34 @@ def test_a_lost_update_is_refused(store: Server) -> None:
     assert stale.json()["difference"]["collisions"] == ["country"]
 
 
+def test_preconditions_are_those_of_http(store: Server) -> None:
+    """RFC 9110, 13.1: `*`, lists, and the strong comparison of If-Match."""
+    path, dutch = "/graphs/id/city/kappa", city("kappa", 'schema:addressCountry "NL"')
+    for match in ("*", '"17"'):
+        assert put(store, path, city("kappa"), **{"If-Match": match}).status_code == 412
+    made = put(store, f"{path}?publish=true", city("kappa"), **{"If-None-Match": "*"})
+    assert made.status_code == 201
+    tag = made.headers["ETag"]
+    number = tag.strip('"')
+    for name in ("If-None-Match", "If-Match"):
+        for match in ("17", '"17', "W/17", '"x" "y"'):
+            assert put(store, path, dutch, **{name: match, "If-Match": match}).status_code == 422, match
+    for headers in (
+        {"If-None-Match": "*"},
+        {"If-None-Match": "*", "If-Match": tag},
+        {"If-None-Match": f'"x", W/{tag}', "If-Match": tag},
+        {"If-Match": f"W/{tag}"},
+        {"If-Match": '"x"'},
+        {"If-Match": '"x", "1"'},
+    ):
+        refused = put(store, path, dutch, **headers)
+        assert refused.status_code == 412, headers
+        assert refused.json()["type"].endswith("stale-record")
+    assert put(store, path, dutch, **{"If-Match": "*"}).status_code == 428
+    kept = put(store, path, dutch, **{"If-Match": f'"x", W/{tag},"1" , "{number}-ttl"', "If-None-Match": '"1"'})
+    assert kept.status_code == 202, kept.text
+
+
 def test_a_refusal_is_a_problem_or_the_report_of_the_shapes(store: Server) -> None:
     wrong = city("eta", 'schema:addressCountry "Belgium"')
     plain = put(store, "/graphs/id/city/eta", wrong)
