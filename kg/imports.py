@@ -6,7 +6,8 @@ there, otherwise the batch is written in one transaction. A row that says what i
 import that was stopped or killed is finished by running it again, and one that is finished can be run again.
 
 Nothing changes state or visibility unless told to: new records are drafts, a published one gets a draft beside it,
-a record under review stays there.
+a record under review stays there. Where a published record has a newer draft beside it, a file's record is compared with
+both: what it says as the published version does is no wish to change the draft.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +23,17 @@ from typing import TYPE_CHECKING, Any
 from rdflib import Graph
 
 from kg.accounts import Actor
-from kg.changes import differences
+from kg.changes import Difference, differences, merge_patch
 from kg.errors import BadRequest, Busy, InvalidRecord, KgError, NotAllowed, Problem, StaleRecord, quoted
 from kg.exchange.duplicates import Titles
 from kg.exchange.importing import read_records
 from kg.exchange.mapping import MappingFile, apply_mapping, folded
 from kg.exchange.reports import ImportReport, RowReport
 from kg.exchange.spreadsheets import Table, is_table, read_tables
-from kg.exchange.tables import Edit, Wanted, edited, read_wanted
-from kg.fields import Field, Kind, declaration
+from kg.exchange.tables import Edit, Wanted, asks, edited, read_wanted
+from kg.fields import Field, Kind, declaration, in_language
 from kg.ledger import VISIBILITIES, Change, Head, Key
-from kg.records import Record, check_id, next_inner_id, references, to_graph, to_ntriples
+from kg.records import Record, check_id, from_graph, next_inner_id, references, to_graph, to_ntriples
 from kg.rights import GONE, Rights, require_scope, require_visibility
 from kg.validation import Referenced, below_itself, broader_field, refusing
 
@@ -100,6 +101,18 @@ class _Entry:
     said: Record = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """What a file wants, on a draft: the record, what it `left` as the draft has it, and whether it `wished` for anything.
+
+    A wish is what differs from the published version, also where the draft has it already.
+    """
+
+    record: Record
+    left: tuple[str, ...]
+    wished: bool
 
 
 @dataclass
@@ -395,11 +408,20 @@ class _Run:
             check_id(declared.name, id)
             self._require_possible(declared, entry, head)
             before = self._before(entry, head)
-            after = self._after(entry, before)
+            published = self._published_beside(head)
+            joined = None
+            if published is None:
+                after = self._after(entry, before)
+            else:
+                assert head is not None
+                before = before or self._read_newest(head)
+                joined = self._joined(entry, published, before)
+                after = joined.record
+                self._tell_left(row, head, joined)
             row.title = _title(after)
             prepared.graph = to_graph(after, self.base)
             prepared.references = frozenset(references(prepared.graph, self.base))
-            prepared.change = self._change(prepared, declared, row, before, after)
+            prepared.change = self._change(prepared, declared, row, before, after, joined)
         except KgError as error:
             row.outcome, row.problems = "refused", tuple(_problems_of(error))
             prepared.change = prepared.graph = None
@@ -447,14 +469,73 @@ class _Run:
             return _with_ids(entry.record, before) if before is not None else entry.record
         return edited(before or {"kind": kind, "id": id}, entry.edits)
 
+    def _published_beside(self, head: Head | None) -> Record | None:
+        """The version that readers see, where a newer one beside it says something else."""
+        if head is None or head.published is None or head.published == head.number:
+            return None
+        published = self.ledger.revision(head.published)
+        if published.payload is None or published.payload == self.ledger.revision(head.number).payload:
+            return None
+        return self.catalogue._read(published)
+
+    def _joined(self, entry: _Entry, published: Record, draft: Record) -> _Joined:
+        """The draft with what the entry says otherwise than the published version; the entry wins where both changed."""
+        if entry.record is not None:
+            said = self._in_ledgers_form(_with_ids(entry.record, published, draft))
+            after, literal = _applied(draft, published, said), said
+            wished = bool(differences(published, said))
+        else:
+            plain, last = _wishes(entry.edits, published, draft)
+            said = self._in_ledgers_form(edited(published, plain))
+            after = edited(_applied(draft, published, said), last)
+            literal = self._in_ledgers_form(edited(draft, [replace(one, doubt="") for one in entry.edits]))
+            wished = any(asks(published, one) for one in entry.edits)
+        if entry.key in self.broader:
+            broader = broader_field(declaration().kind(entry.key[0]))
+            self.broader[entry.key] = after.get(broader.key) if broader is not None else None
+        left = differences(self._in_ledgers_form(after), literal, self.options.language)
+        return _Joined(after, tuple(one.label for one in left), wished)
+
+    def _in_ledgers_form(self, record: Record) -> Record:
+        """The record as it would be read from the ledger; InvalidRecord where it has not the form of one."""
+        return from_graph(to_graph(record, self.base), self.base)
+
+    def _tell_left(self, row: RowReport, head: Head, joined: _Joined) -> None:
+        """Note what stays as the draft has it; refuse to publish it unseen together with what the file wants."""
+        if not joined.left:
+            return
+        fields = ", ".join(joined.left)
+        note = {
+            "en": f"there is a newer draft beside the published version (revision {head.number}); "
+            f"left as the draft has it, since the file does not change it: {fields}",
+            "fr": f"il y a un brouillon plus récent à côté de la version publiée (révision {head.number}) ; "
+            f"laissé tel que dans le brouillon, car le fichier ne le modifie pas : {fields}",
+        }
+        row.notes += (in_language(note, self.options.language),)
+        if self.options.publish and joined.wished:
+            refusal = {
+                "en": f"revision {head.number} is a draft with other changes, which would be published too: {fields}; "
+                "import without publishing, or publish or discard the draft first",
+                "fr": f"la révision {head.number} est un brouillon avec d’autres modifications, qui seraient publiées "
+                f"aussi : {fields} ; importez sans publier, ou publiez ou abandonnez d’abord le brouillon",
+            }
+            raise BadRequest(in_language(refusal, self.options.language))
+
     def _change(
-        self, prepared: _Prepared, kind: Kind, row: RowReport, before: Record | None, after: Record
+        self,
+        prepared: _Prepared,
+        kind: Kind,
+        row: RowReport,
+        before: Record | None,
+        after: Record,
+        joined: _Joined | None,
     ) -> Change | None:
         """The ledger's change, None when the record says this already; the row's outcome and differences."""
         head, entry = prepared.head, prepared.entry
         assert prepared.graph is not None
         payload = to_ntriples(prepared.graph)
-        row.state = self._state(head)
+        held = head is not None and joined is not None and joined.left and not joined.wished
+        row.state = head.state if head is not None and held else self._state(head)
         visibility = self._visibility(kind, entry, head, row)
         if head is not None and visibility == head.visibility and row.state in (head.state, "draft"):
             same_state = head.state == row.state or head.state == "published"
@@ -488,6 +569,8 @@ class _Run:
         said = entry.said.get("visibility")
         if said is None or said == usual:
             return usual
+        if head is not None and head.published not in (None, head.number) and said == head.published_visibility:
+            return usual  # as readers see the published version; the draft's own stays, as its fields do
         if said not in VISIBILITIES:
             raise BadRequest(f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}")
         if not self.options.with_visibility:
@@ -632,14 +715,14 @@ def _all_named(record: Mapping[str, Any]) -> bool:
     return all(isinstance(part, dict) and part.get("id") for _, parts in _parts(record) for part in parts)
 
 
-def _with_ids(record: Record, before: Record) -> Record:
+def _with_ids(record: Record, *before: Record) -> Record:
     """Parts without identifier get that of the part on record that says the same, else the next free one."""
     named = dict(record)
     for declared, parts in _parts(record):
         if not all(isinstance(part, dict) for part in parts):
             continue
         assert declared.inner is not None
-        there = [part for part in before.get(declared.key, []) if isinstance(part, dict)]
+        there = [part for one in before for part in one.get(declared.key, []) if isinstance(part, dict)]
         taken = {str(part["id"]) for part in [*parts, *there] if part.get("id")}
         given = {str(part["id"]) for part in parts if part.get("id")}
         found = []
@@ -659,6 +742,82 @@ def _with_ids(record: Record, before: Record) -> Record:
 
 def _without_id(part: Mapping[str, Any]) -> Record:
     return {key: value for key, value in part.items() if key != "id"}
+
+
+# Onto a draft beside a published version
+
+
+def _wishes(edits: Sequence[Edit], published: Record, draft: Record) -> tuple[list[Edit], list[Edit]]:
+    """Edits that neither version says already: those of fields and parts, and those to make on the draft itself.
+
+    The latter are what no export says by itself (`—clear—`, `remove`) and parts without identifier, which are numbered
+    on from the draft's.
+    """
+    plain: list[Edit] = []
+    last: list[Edit] = []
+    unnamed: dict[tuple[str, str | None], list[Edit]] = {}
+    for one in edits:
+        if one.unnamed:
+            assert one.column.outer is not None
+            unnamed.setdefault((one.column.outer.key, one.column.node), []).append(one)
+        elif one.marked:
+            last.append(one)
+        elif asks(published, one) and asks(draft, one):
+            plain.append(one)
+    last += (one for part in unnamed.values() if edited(published, part) != published for one in part)
+    return plain, last
+
+
+def _applied(draft: Record, published: Record, said: Record) -> Record:
+    """The draft with what a record says otherwise than the published version.
+
+    Texts are taken by language, parts by identifier and field; lists get what was added and lose what was removed. A part
+    that the draft no longer has comes back whole where something in it was changed.
+
+    >>> old = {"kind": "city", "id": "riga", "name": {"en": "Riga"}, "country": "LV", "alt_names": ["Rīga"]}
+    >>> _applied(old | {"country": "LT"}, old, old | {"name": {"en": "Riga", "fr": "Riga"}})["country"]
+    'LT'
+    """
+    kind = declaration().kind(str(said["kind"]))
+    patch: Record = {}
+    nodes: dict[str, dict[str, Any]] = {}
+    for change in differences(published, said):
+        key, _, rest = change.path.partition(".")
+        if not rest:
+            _put(patch, draft, key, change)
+        elif key == "record":
+            _put(patch.setdefault(key, {}), draft.get(key, {}), rest, change)
+        else:
+            id, _, field_key = rest.partition(".")
+            there = _node(draft, key, id)
+            if field_key and there is not None:
+                _put(nodes.setdefault(key, {}).setdefault(id, {}), there, field_key, change)
+            else:
+                nodes.setdefault(key, {})[id] = _node(said, key, id)
+    for key, parts in nodes.items():
+        one = next(({**part, "id": id} for id, part in parts.items() if part is not None), None)
+        patch[key] = parts if kind.by_key[key].many else one
+    return merge_patch(draft, patch)
+
+
+def _node(record: Record, key: str, id: str) -> Record | None:
+    """A part of a record, by its identifier."""
+    value = record.get(key) or []
+    return next((part for part in (value if isinstance(value, list) else [value]) if part["id"] == id), None)
+
+
+def _put(patch: Record, now: Record, place: str, change: Difference) -> None:
+    """Add one difference to a patch of what is there now."""
+    key, _, language = place.partition("@")
+    there = now.get(key)
+    if language:
+        patch, key, there = patch.setdefault(key, {}), language, (there or {}).get(language)
+    value = change.after
+    if isinstance(change.before, list) or isinstance(change.after, list):
+        there = there or []
+        kept = [one for one in there if one not in change.removed]
+        value = [*kept, *(one for one in change.added if one not in kept)] or None
+    patch[key] = value
 
 
 # Order

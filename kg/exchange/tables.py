@@ -21,7 +21,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
-from kg.errors import BadRequest, NotFound, Problem, quoted
+from kg.errors import BadRequest, InvalidRecord, NotFound, Problem, quoted
 from kg.exchange.spreadsheets import CLEAR, Cell, Sheet, Table, TableRow, restored
 from kg.fields import Declaration, Field, Kind, Structure, declaration
 from kg.records import LANGUAGE_TAG, SLUG, SYSTEM_KEYS, Record, next_inner_id
@@ -50,11 +50,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Edit:
-    """One wanted change of a record: `value` None empties the field. `remove` takes the whole part away."""
+    """One wanted change of a record: `value` None empties the field. `remove` takes the whole part away.
+
+    `marked` says that the cell asks for it in a word of its own, `—clear—` or that of `remove`. `doubt` says why a value
+    could mean two things: it is taken where it is on record in this writing, and refuses the row otherwise.
+    """
 
     column: Column
     value: Any
     remove: bool = False
+    marked: bool = False
+    doubt: str = ""
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether it is about a part that has no identifier yet."""
+        return str(self.column.node).startswith("?")
 
 
 @dataclass
@@ -209,6 +220,14 @@ class Unreadable(ValueError):
     """A cell that could mean several things or nothing; the message says what would be right."""
 
 
+class Doubtful(Unreadable):
+    """A cell that could mean two things, one of them as it is written: `writing`."""
+
+    def __init__(self, message: str, writing: str) -> None:
+        super().__init__(message)
+        self.writing = writing
+
+
 def value_of(field: Field, cell: Cell, *, decimal_comma: bool = False) -> Any:
     """A cell as the value of a field, read as spreadsheet programs write it.
 
@@ -304,6 +323,9 @@ def _number(field: Field, cell: Cell, decimal_comma: bool) -> str:
         raise Unreadable(
             f"{quoted(cell)} could be {text.replace(',', '')} or {text.replace(',', '.')}; write one of these"
         )
+    if decimal_comma and re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text):
+        whole, comma = text.replace(".", ""), text.replace(".", ",")
+        raise Doubtful(f"{quoted(cell)} could be {whole} or {text}; write {whole} or {comma}", text)
     if re.fullmatch(r"[+-]?\d+(\.\d+)?[eE][+-]?\d{1,2}", text):
         return _decimal_text(float(text))
     return text.removeprefix("+") if re.fullmatch(r"\+\d+(\.\d+)?", text) else text
@@ -518,14 +540,17 @@ def _read_cell(wanted: Wanted, column: Column, cell: Cell, table: Table) -> None
     try:
         if column.field.type == "inner":
             if cell is not None and _truth(cell):
-                wanted.edits.append(Edit(column, None, remove=True))
+                wanted.edits.append(Edit(column, None, remove=True, marked=True))
         elif cell is None or cell == CLEAR:
-            wanted.edits.append(Edit(column, None))
+            wanted.edits.append(Edit(column, None, marked=cell is not None))
         else:
             value = value_of(column.field, cell, decimal_comma=table.decimal_comma)
             wanted.edits.append(Edit(column, value))
     except Unreadable as error:
-        wanted.problems.append(Problem(where, str(error), value=str(cell)))
+        if isinstance(error, Doubtful) and not column.field.many:
+            wanted.edits.append(Edit(column, error.writing, doubt=str(error)))
+        else:
+            wanted.problems.append(Problem(where, str(error), value=str(cell)))
 
 
 def _where(column: Column) -> str:
@@ -545,11 +570,19 @@ def edited(record: Mapping[str, Any], edits: Sequence[Edit]) -> Record:
     A value that says the same as the one there (1.50 and 1.5, other line ends) keeps its writing. A part that is
     not there yet is added; one without identifier is the part that says the same, else it is given the next free one.
 
+    Raises InvalidRecord for values that could mean two things and are not on record in this writing.
+
     >>> practice = declaration().kind("practice")
     >>> edited({"kind": "practice", "id": "x", "title": {"en": "Buddies"}},
     ...        [Edit(column_of(practice, "title@fr"), "Binômes"), Edit(column_of(practice, "outcomes.1.value"), "12")])
     {'kind': 'practice', 'id': 'x', 'title': {'en': 'Buddies', 'fr': 'Binômes'}, 'outcomes': [{'id': 'claim-1', 'value': '12'}]}
     """
+    doubted = [
+        Problem(_where(one.column), one.doubt, value=one.value) for one in edits if one.doubt and asks(record, one)
+    ]
+    if doubted:
+        raise InvalidRecord(str(record["kind"]), str(record["id"]), doubted)
+    edits = [one for one in edits if not one.doubt]
     changed: Record = deepcopy(dict(record))
     unnamed: dict[tuple[str, str], Record] = {}
     for edit in edits:
@@ -564,13 +597,35 @@ def edited(record: Mapping[str, Any], edits: Sequence[Edit]) -> Record:
                 _set(part, edit)
             if not part or (outer.key != RECORD and set(part) == {"id"}):
                 changed.pop(outer.key, None)
-        elif str(edit.column.node).startswith("?"):
+        elif edit.unnamed:
             _set(unnamed.setdefault((outer.key, str(edit.column.node)), {}), edit)
         else:
             _edit_part(changed, edit)
     for (key, _), part in unnamed.items():
         _add_unnamed(changed, key, part, [str(one.get("id")) for one in record.get(key, [])])
     return changed
+
+
+def asks(record: Mapping[str, Any], edit: Edit) -> bool:
+    """Whether an edit would change a record: not where the record says the same.
+
+    >>> title = column_of(declaration().kind("practice"), "title@fr")
+    >>> [asks({"kind": "practice", "title": {"fr": "Binômes"}}, Edit(title, text)) for text in ("Binômes", "Duos", None)]
+    [False, True, True]
+    """
+    column = edit.column
+    part: Mapping[str, Any] | None = record
+    if column.outer is not None:
+        value = record.get(column.outer.key)
+        part = next((one for one in value or [] if one.get("id") == column.node), None) if column.outer.many else value
+    if edit.remove:
+        return bool(part)
+    there = (part or {}).get(column.field.key)
+    if column.language is not None:
+        there = (there or {}).get(column.language)
+    if edit.value in (None, {}, []):
+        return there is not None
+    return there != edit.value if edit.doubt else not _same(column.field, there, edit.value)
 
 
 def _edit_part(record: Record, edit: Edit) -> None:

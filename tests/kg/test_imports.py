@@ -12,7 +12,7 @@ from kg.accounts import Actor
 from kg.catalogue import Catalogue
 from kg.errors import BadRequest, KgError, NotAllowed, NotAuthenticated, UnreadableInput
 from kg.exchange.mapping import read_mapping
-from kg.exchange.spreadsheets import Sheet, write_csv, write_zip
+from kg.exchange.spreadsheets import Sheet, write_csv, write_workbook, write_zip
 from kg.exchange.tables import sheets
 from kg.fields import declaration, json_ld_context
 from kg.imports import ImportFile, ImportOptions, Imports
@@ -185,6 +185,152 @@ def test_a_curator_edits_two_columns_in_a_spreadsheet_and_imports_only_these(imp
     expected = {**BUDDIES, "title": {"en": "Buddies for newcomers", "fr": "Binômes\nd'accueil"}}
     expected["sources"] = [{**BUDDIES["sources"][0], "accessed": "2021-01-01"}]
     assert record == expected
+
+
+def test_a_number_that_could_be_two_refuses_its_row_unless_it_is_on_record(imports, catalogue, tmp_path):
+    whole = {**BUDDIES, "outcomes": [{**BUDDIES["outcomes"][0], "value": "1.234"}]}
+    assert catalogue.save([whole]).written
+    text = "id;outcomes.claim-1.value;title@fr\ngent--buddies;{};Duos\n"
+    report = imports.apply(file_of(tmp_path, "practice.csv", text.format("1.235")), ANNA)
+    assert outcomes(report) == {"gent--buddies": "refused"}
+    assert problems(report) == ["outcomes.claim-1.value: '1.235' could be 1235 or 1.235; write 1235 or 1,235"]
+    report = imports.apply(file_of(tmp_path, "practice.csv", text.format("1.234")), ANNA)
+    assert [(d.path, d.after) for d in report.rows[0].differences] == [("title@fr", "Duos")]
+
+
+# A newer draft beside the published version
+
+ENDINGS = ["csv", "jsonl", "ttl", "zip", "xlsx"]
+
+
+def exported(catalogue, tmp_path, record, ending):
+    """The record as an export writes it."""
+    out = io.BytesIO()
+    if ending == "csv":
+        write_csv(sheets([record], flat=True)[0], out)
+    elif ending == "zip":
+        write_zip(sheets([record]), out)
+    elif ending == "xlsx":
+        write_workbook(sheets([record]), out)
+    elif ending == "jsonl":
+        out.write(json.dumps(record).encode())
+    else:
+        out.write(to_graph(record, catalogue.base).serialize(format="turtle").encode())
+    return file_of(tmp_path, f"practice.{ending}", out.getvalue())
+
+
+@pytest.fixture
+def draft(catalogue):
+    """A colleague's draft beside the published practice: a field, a text, a list and parts differ."""
+    record = {
+        **BUDDIES,
+        "title": {**BUDDIES["title"], "fr": "Duos"},
+        "themes": ["intercultural-buddy", "language-informal"],
+        "lessons": {"en": "Begin small"},
+        "outcomes": [
+            {**BUDDIES["outcomes"][0], "value": "121"},
+            {"id": "claim-2", "statement": {"en": "Another"}, "value": "1.50", "stated_in": ["source-1"]},
+        ],
+    }
+    with catalogue.ledger.write() as transaction:
+        payload = to_ntriples(to_graph(record, catalogue.base))
+        transaction.append(Change("practice", "gent--buddies", "draft", "public", payload, "curator/colleague"))
+    return record
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_unedited_export_of_the_published_version_leaves_a_newer_draft_alone(
+    imports, catalogue, draft, tmp_path, ending
+):
+    head = catalogue.ledger.head("practice", "gent--buddies")
+    files = exported(catalogue, tmp_path, catalogue.get("practice", "gent--buddies"), ending)
+    report = imports.apply(files, ANNA)
+    assert (outcomes(report), report.written) == ({"gent--buddies": "unchanged"}, 0)
+    (note,) = report.rows[0].notes
+    assert note.startswith(f"there is a newer draft beside the published version (revision {head.number}); left as")
+    assert {"Themes", "Outcomes, claim-1: Value"} <= {
+        label for label in ("Themes", "Outcomes, claim-1: Value") if label in note
+    }
+    assert "colleague" not in note
+    french = imports.dry_run(files, ANNA, ImportOptions(language="fr")).rows[0].notes[0]
+    assert french.startswith(f"il y a un brouillon plus récent à côté de la version publiée (révision {head.number})")
+    assert report.as_json()["rows"][0]["notes"] == [note]
+    table = io.BytesIO()
+    report.write_csv(table)
+    assert note in table.getvalue().decode("utf-8-sig")
+    told = imports.apply(files, ANNA, ImportOptions(publish=True))  # nothing to publish: the draft is not the file's
+    assert (outcomes(told), told.written) == ({"gent--buddies": "unchanged"}, 0)
+    assert newest(catalogue, "practice", "gent--buddies")[1].number == head.number
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_export_of_the_draft_itself_changes_nothing_and_has_no_note(imports, catalogue, draft, tmp_path, ending):
+    report = imports.apply(exported(catalogue, tmp_path, draft, ending), ANNA)
+    assert (outcomes(report), report.rows[0].notes) == ({"gent--buddies": "unchanged"}, ())
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_only_what_differs_from_the_published_version_is_applied_to_the_draft(
+    imports, catalogue, draft, tmp_path, ending
+):
+    edited = {
+        **BUDDIES,
+        "title": {"en": "Pairs for newcomers"},
+        "themes": ["intercultural-buddy", "housing"],
+        "outcomes": [{**BUDDIES["outcomes"][0], "statement": {"en": "120 pairs"}}],
+    }
+    files = exported(catalogue, tmp_path, edited, ending)
+    report = imports.apply(files, ANNA)
+    assert [d.path for d in report.rows[0].differences] == ["title@en", "themes", "outcomes.claim-1.statement@en"]
+    record, head = newest(catalogue, "practice", "gent--buddies")
+    assert record == {
+        **draft,
+        "title": {"en": "Pairs for newcomers", "fr": "Duos"},
+        "themes": ["housing", "intercultural-buddy", "language-informal"],
+        "outcomes": [{**draft["outcomes"][0], "statement": {"en": "120 pairs"}}, draft["outcomes"][1]],
+    }
+    assert (head.state, catalogue.get("practice", "gent--buddies")["title"]) == ("draft", BUDDIES["title"])
+    assert imports.apply(files, ANNA).counts["unchanged"] == 1
+    refused = imports.apply(files, ANNA, ImportOptions(publish=True))
+    assert "is a draft with other changes, which would be published too: " in problems(refused)[0]
+
+
+def test_what_both_changed_is_as_the_file_says_and_marks_take_away_what_only_the_draft_has(
+    imports, catalogue, draft, tmp_path
+):
+    text = (
+        "id,title@fr,lessons@en,outcomes.1.value,outcomes.2.value,outcomes.2.remove\n"
+        "gent--buddies,Binômes,—clear—,122,1.5,yes\n"
+    )
+    imports.apply(file_of(tmp_path, "practice.csv", text), ANNA)
+    record, _ = newest(catalogue, "practice", "gent--buddies")
+    expected = {**draft, "title": {**BUDDIES["title"], "fr": "Binômes"}}
+    expected["outcomes"] = [{**draft["outcomes"][0], "value": "122"}]
+    del expected["lessons"]
+    assert record == expected
+
+
+def test_a_part_that_the_draft_has_lost_stays_away_unless_the_file_changes_it(imports, catalogue, tmp_path):
+    with catalogue.ledger.write() as transaction:
+        lost = {key: value for key, value in BUDDIES.items() if key != "outcomes"}
+        payload = to_ntriples(to_graph(lost, catalogue.base))
+        transaction.append(Change("practice", "gent--buddies", "draft", "public", payload, "curator/colleague"))
+    assert imports.apply(jsonl(tmp_path, BUDDIES), ANNA).counts["unchanged"] == 1
+    imports.apply(file_of(tmp_path, "practice.csv", "id,outcomes.1.value\ngent--buddies,130\n"), ANNA)
+    assert newest(catalogue, "practice", "gent--buddies")[0]["outcomes"] == [{**BUDDIES["outcomes"][0], "value": "130"}]
+
+
+def test_parts_without_identifier_are_told_from_those_of_both_versions(imports, catalogue, draft, tmp_path):
+    bare = [{key: value for key, value in BUDDIES["outcomes"][0].items() if key != "id"}]
+    new = {"statement": {"en": "A third"}, "value": "3"}
+    imports.apply(jsonl(tmp_path, {**BUDDIES, "outcomes": [*bare, new]}), ANNA)
+    record, _ = newest(catalogue, "practice", "gent--buddies")
+    assert record["outcomes"] == [*draft["outcomes"], {"id": "claim-3", **new}]
+    table = "record,id,statement@en,value\ngent--buddies,,A fourth,4\n"
+    for outcome in ("changed", "unchanged"):
+        report = imports.apply(file_of(tmp_path, "practice.outcomes.csv", table), ANNA)
+        assert outcomes(report) == {"gent--buddies": outcome}
+    assert [one["id"] for one in newest(catalogue, "practice", "gent--buddies")[0]["outcomes"]][-1] == "claim-4"
 
 
 def test_rows_may_refer_to_rows_below_them_and_a_refusal_reaches_those_that_need_it(imports, catalogue, tmp_path):

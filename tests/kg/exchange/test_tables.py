@@ -1,6 +1,7 @@
 """Records as tables and back: nothing is lost, only what a row says changes, and values are read as programs write them."""
 
 import io
+import re
 from datetime import date, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg.errors import BadRequest
+from kg.errors import BadRequest, InvalidRecord
 from kg.exchange.importing import read_records
 from kg.exchange.spreadsheets import read_tables, write_csv, write_workbook, write_zip
 from kg.exchange.tables import (
@@ -293,6 +294,32 @@ def test_a_cell_that_could_mean_two_things_is_refused(declared, cell, message):
 def test_a_refused_cell_is_a_problem_of_its_row_with_its_place(tmp_path):
     (one,) = from_csv(tmp_path, "practice.csv", 'id,outcomes.2.value\ngent--buddies,"1,234"\n')
     assert [(p.field, p.value) for p in one.problems] == [("outcomes.claim-2.value", "1,234")]
+
+
+@pytest.mark.parametrize("cell", ["1.234", "-12.500", "+123.456"])
+def test_a_point_before_three_digits_is_refused_where_the_comma_is_decimal(cell):
+    value = field("practice", "outcomes", "value")
+    whole, comma = cell.replace(".", ""), cell.replace(".", ",")
+    with pytest.raises(Unreadable, match=re.escape(f"could be {whole} or {cell}; write {whole} or {comma}")):
+        value_of(value, cell, decimal_comma=True)
+    assert value_of(value, cell) == cell.lstrip("+")
+    assert value_of(value, comma, decimal_comma=True) == cell.lstrip("+")
+
+
+@pytest.mark.parametrize("cell", ["0.234", "1.5", "1.2345", "1234.567", "12.34"])
+def test_a_point_that_separates_no_thousands_is_decimal_where_the_comma_is_too(cell):
+    assert value_of(field("practice", "outcomes", "value"), cell, decimal_comma=True) == cell
+
+
+def test_a_doubtful_number_that_is_on_record_in_this_writing_stays(tmp_path):
+    (one,) = from_csv(tmp_path, "city.csv", "id;latitude;name@fr\nriga;56.946;Riga\n")
+    record = {"kind": "city", "id": "riga", "latitude": "56.946"}
+    assert edited(record, one.edits) == {**record, "name": {"fr": "Riga"}}
+    for other in ({**record, "latitude": "56.9"}, {"kind": "city", "id": "riga"}):
+        with pytest.raises(InvalidRecord) as caught:
+            edited(other, one.edits)
+        assert [(p.field, p.value) for p in caught.value.problems] == [("latitude", "56.946")]
+        assert "write 56946 or 56,946" in str(caught.value.problems[0].message)
 
 
 def test_choices_are_known_by_their_labels_too():
