@@ -21,7 +21,7 @@ from typing import Any
 
 from kg.errors import BadRequest, InvalidRecord, Problem, TooLarge, plain, quoted
 from kg.fields import Field, Kind, Structure, declaration, in_language
-from kg.records import FORM, SLUG, SYSTEM_KEYS, Record, in_order, next_inner_id
+from kg.records import FORM, SLUG, SYSTEM_KEYS, Record, in_order, is_blank, next_inner_id
 
 PATCH_DEPTH = 12
 """How deep a patch may be nested; a text of an inner node is at depth 4."""
@@ -372,18 +372,27 @@ def _tree(structure: Structure, values: Mapping[str, Any], spelling: dict[str, s
         elif declared.type in ("text", "texts"):
             value = {
                 spelling.setdefault(tag.lower(), tag): _once(words) if declared.type == "texts" else words
-                for tag, words in (value or {}).items()
-                if words is not None and words != []
+                for tag, said in (value or {}).items()
+                if (words := _read(said)) is not None and words != []
             }
         elif declared.inner is not None:
             value = _inner_trees(declared, _nodes(value), spelling, taken)
         elif declared.many:
-            value = _once([declared.notations.get(str(one), one) for one in value or []])
+            value = _once([declared.notations.get(str(one), one) for one in _read(value or [])])
         elif declared.type == "concept" and value is not None:
             value = declared.notations.get(str(value), value)
+        elif declared.type == "string":
+            value = _read(value)
         if value is not None and value != {} and value != []:
             tree[declared.key] = value
     return tree
+
+
+def _read(words: Any) -> Any:
+    """A text, or the texts of a list, without those in which nothing can be read."""
+    if isinstance(words, list):
+        return [one for one in words if not is_blank(one)]
+    return None if is_blank(words) else words
 
 
 def _inner_trees(declared: Field, nodes: list[Any], spelling: dict[str, str], taken: set[str]) -> dict[str, Tree]:

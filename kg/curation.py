@@ -43,7 +43,7 @@ from kg.errors import (
 from kg.fields import Kind, declaration, in_language
 from kg.history import History, told_three_way
 from kg.ledger import VISIBILITIES, Change, Head, Key, Ledger, Revision, Transaction
-from kg.records import Record, check_id, from_graph, references, to_graph, to_ntriples
+from kg.records import Record, check_id, from_graph, is_blank, references, to_graph, to_ntriples
 from kg.rights import GONE, OPEN, Rights, require_visibility, tombstone, was_for_all
 from kg.validation import below_itself, broader_field, refusing
 from kg.vocabulary import DEFAULT_BASE, thing_iri
@@ -1042,7 +1042,11 @@ def _refuse_other_kind(kind: Kind, record: Mapping[str, Any]) -> None:
 def _title(record: Mapping[str, Any]) -> str:
     from kg.catalogue import title_of
 
-    return title_of(record)
+    return title_of({key: _worded(value) if _is_text(value) else value for key, value in record.items()})
+
+
+def _worded(texts: Mapping[str, str]) -> dict[str, str]:
+    return {tag: words for tag, words in texts.items() if not is_blank(words)}
 
 
 def _shown_time(time: datetime) -> str:

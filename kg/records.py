@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from unicodedata import category
 
 from rdflib import RDF, Graph, Literal, URIRef
 from rdflib.term import Node
@@ -108,7 +109,8 @@ def to_graph(
     """The record's graph. `language` is that of the messages, "en" or "fr".
 
     Values are checked for their form only ("must be a list", "is no language tag", an unknown
-    key); what they must mean is for the shapes. Inner nodes without `id` get the next free one.
+    key); what they must mean is for the shapes. A blank text is no text: it is left out. Inner nodes
+    without `id` get the next free one.
 
     Raises InvalidRecord with every problem of form, BadRequest for an unusable kind or id.
 
@@ -190,7 +192,7 @@ class _Writer:
             for one in wording if field.type == "texts" and isinstance(wording, list) else [wording]:
                 if not isinstance(one, str):
                     self.problem(f"{where}@{tag}", self.words[f"no {field.type}"], one)
-                elif self.readable(one, f"{where}@{tag}") and LANGUAGE_TAG.fullmatch(str(tag)):
+                elif self.readable(one, f"{where}@{tag}") and LANGUAGE_TAG.fullmatch(str(tag)) and not is_blank(one):
                     yield Literal(one, lang=tag)
 
     def inner(self, field: Field, values: list, where: str) -> Iterator[Node]:
@@ -226,6 +228,8 @@ class _Writer:
         if not isinstance(value, str):
             return self.problem(where, self.words["text"], value)
         if not self.readable(value, where):
+            return None
+        if field.type == "string" and is_blank(value):
             return None
         if value != value.strip():  # patterns that end with $ would let a line break through
             return self.problem(where, self.words["blanks"], value)
@@ -286,6 +290,15 @@ def next_inner_id(prefix: str, taken: Iterable[str]) -> str:
     """
     numbers = [int(id.rpartition("-")[2]) for id in taken if re.fullmatch(rf"{prefix}-\d{{1,9}}", id)]
     return f"{prefix}-{max(numbers, default=0) + 1}"
+
+
+def is_blank(value: object) -> bool:
+    """Whether a value is a text in which nothing can be read: empty, or of spaces and invisible signs.
+
+    >>> is_blank(" \\u200b"), is_blank("0"), is_blank(None)
+    (True, False, False)
+    """
+    return isinstance(value, str) and all(one.isspace() or category(one) == "Cf" for one in value)
 
 
 def is_iri(value: str) -> bool:

@@ -378,6 +378,27 @@ def test_a_patch_is_told_every_problem_at_once_in_the_language_asked_for(desk: C
     assert found["id"].startswith("reste ")
 
 
+@pytest.mark.parametrize("title", [{"fr": ""}, {"xx-bad": ""}, {"en": " \u00a0", "fr": "\n"}, {"en": "\u200b"}])
+def test_a_blank_text_counts_as_missing_wherever_it_is_looked_at(desk: Curation, title: dict[str, str]) -> None:
+    record = {**BUDDIES, "title": title}
+    assert "title" in {one.field for one in desk.check("practice", record)}
+    saved = desk.create("practice", record, ILZE)
+    assert {one.field for one in saved.missing} >= {"title"}
+    assert "title" not in now(desk, "practice", saved.id)
+    with pytest.raises(InvalidRecord) as caught:
+        desk.publish("practice", saved.id, ANNA, expected=saved.revision)
+    assert "title" in {one.field for one in caught.value.problems}
+    named = desk.patch("practice", saved.id, {"title": {"en": "Buddies"}}, ILZE, expected=saved.revision)
+    assert "title" not in {one.field for one in named.missing}
+    taken = desk.patch("practice", saved.id, {"title": {"en": " "}}, ILZE, expected=named.revision)
+    assert "title" in {one.field for one in taken.missing}
+
+
+def test_a_blank_name_in_one_language_is_not_what_lists_call_a_record(desk: Curation) -> None:
+    saved = desk.create("practice", {**BUDDIES, "title": {"en": "", "fr": "Binômes"}}, ILZE)
+    assert (saved.id, head(desk, "practice", saved.id).title) == ("gent--binomes", "Binômes")
+
+
 def test_a_stale_change_is_refused_with_both_sides_and_a_proposal(desk: Curation) -> None:
     number = city(desk, "riga")
     first = desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ANNA, expected=number)

@@ -8,14 +8,25 @@ from hypothesis import strategies as st
 
 from kg.errors import BadRequest, InvalidRecord
 from kg.fields import Field, Structure, declaration
-from kg.records import check_id, from_graph, from_ntriples, graph_from_ntriples, references, to_graph, to_ntriples
+from kg.records import (
+    check_id,
+    from_graph,
+    from_ntriples,
+    graph_from_ntriples,
+    is_blank,
+    references,
+    to_graph,
+    to_ntriples,
+)
 from kg.vocabulary import DEFAULT_BASE
 
 BASE = "https://example.org/"
 CITY = {"kind": "city", "id": "gent", "name": {"nl": "Gent"}}
 
 slugs = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True)
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(
+    lambda text: not is_blank(text)
+)
 tags = st.sampled_from(["en", "fr", "el", "lv", "en-GB", "nl-BE", "ar", "zh-Hant"])
 
 
@@ -24,7 +35,7 @@ def values_of(field: Field):
     one = {
         "text": st.dictionaries(tags, texts, min_size=1, max_size=3),
         "texts": st.dictionaries(tags, st.lists(texts, min_size=1, max_size=3, unique=True), min_size=1, max_size=2),
-        "string": texts.map(str.strip).filter(bool),
+        "string": texts.map(str.strip).filter(lambda text: not is_blank(text)),
         "integer": st.integers(-(10**12), 10**12),
         "decimal": st.sampled_from(["1.50", "007", "-0.1"]),
         "boolean": st.booleans(),
