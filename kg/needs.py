@@ -42,6 +42,9 @@ Labels = Callable[[Sequence[str]], Mapping[str, str]]
 
 _BULLET = re.compile(r"\s*(?:[-–—*•▪‣·]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+")
 
+TEXT, LEAD, POINT = "text", "lead", "point"
+"""What a paragraph is: running text, the line that leads a list, or a point of a list of two or more."""
+
 
 def paragraphs(text: str) -> list[str]:
     """A text's paragraphs: cut at empty lines; each point of a list is one; a short line before a text leads it.
@@ -49,31 +52,48 @@ def paragraphs(text: str) -> list[str]:
     >>> paragraphs("Housing\\n\\nFlats are dear.\\nRents rise.\\n\\n- Find owners\\n- Train staff")
     ['Housing. Flats are dear. Rents rise.', 'Find owners', 'Train staff']
     """
-    found: list[str] = []
+    return [paragraph for paragraph, _ in _kinds_of_paragraphs(text)]
+
+
+def _kinds_of_paragraphs(text: str) -> list[tuple[str, str]]:
+    """A text's paragraphs, each with its kind: TEXT, LEAD or POINT."""
+    found: list[tuple[str, bool]] = []  # with whether a mark of a list stood before it
     lines: list[str] = []
+    marked = False
 
     def close() -> None:
+        nonlocal marked
         if lines:
-            found.append(" ".join(lines))
+            found.append((" ".join(lines), marked))
             lines.clear()
+        marked = False
 
     for line in text.splitlines():
         if not line.strip():
             close()
         elif (mark := _BULLET.match(line)) and line[mark.end() :].strip():
             close()
+            marked = True
             lines.append(line[mark.end() :].strip())
         else:
             lines.append(line.strip())
     close()
-    joined: list[str] = []
+    is_list = sum(is_marked for _, is_marked in found) > 1
+    joined: list[tuple[str, str]] = []
     heading = ""
-    for place, paragraph in enumerate(found):
-        leads = len(paragraph) <= 60 and paragraph[-1] not in ".!?…;:," and place + 1 < len(found)
-        if leads and not heading and len(found[place + 1]) > len(paragraph):
+    for place, (paragraph, is_marked) in enumerate(found):
+        after, leads_list = found[place + 1] if place + 1 < len(found) else ("", False)
+        is_heading = len(paragraph) <= 60 and paragraph[-1] not in ".!?…;:,"
+        if is_list and is_marked:
+            kind = POINT
+        elif is_list and leads_list and (is_heading or paragraph[-1] == ":") and len(sentences(paragraph)) == 1:
+            kind = LEAD
+        elif is_heading and not heading and len(after) > len(paragraph):
             heading = paragraph
             continue
-        joined.append(f"{heading}. {paragraph}" if heading else paragraph)
+        else:
+            kind = TEXT
+        joined.append((f"{heading}. {paragraph}" if heading else paragraph, kind))
         heading = ""
     return joined
 
@@ -88,29 +108,34 @@ class _Group:
 
 
 def group_sentences(
-    read: Sequence[Sequence[tuple[str, Sequence[str], bool]]], closeness: Callable[[str, str], float]
+    read: Sequence[Sequence[tuple[str, Sequence[str], bool]]],
+    closeness: Callable[[str, str], float],
+    kinds: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
     """The needs of a text, and what is only background, each as text.
 
     `read` has, per paragraph, each sentence with the themes that are surely in it and whether it says that something is
     needed or missing. A need ends with its paragraph, or before a sentence whose themes are all of another branch than
-    those before. A group without a theme and without such a word is background.
+    those before. A group without a theme and without such a word is background. `kinds` has what each paragraph is, TEXT
+    where it is not given: a POINT is one need whatever its words, a LEAD is background.
 
     >>> paragraph = [("Rents rise.", ["housing"], False), ("Families wait.", [], True), ("We lack teachers.", ["school"], True)]
     >>> group_sentences([[("We are a port.", [], False)], paragraph], lambda a, b: float(a == b))
     (['Rents rise. Families wait.', 'We lack teachers.'], ['We are a port.'])
+    >>> group_sentences([[("We need:", [], True)], [("Owners refuse.", [], False)]], lambda a, b: 0.0, [LEAD, POINT])
+    (['Owners refuse.'], ['We need:'])
     """
     groups: list[_Group] = []
-    for paragraph in read:
+    for paragraph, kind in zip(read, kinds or [TEXT] * len(read), strict=True):
         group = _Group()
         for sentence, themes, needed in paragraph:
             apart = group.themes and themes and all(closeness(a, b) == 0.0 for a in themes for b in group.themes)
-            if apart:
+            if apart and kind == TEXT:
                 groups.append(group)
                 group = _Group()
             group.sentences.append(sentence)
             group.themes += themes
-            group.is_need = group.is_need or needed or bool(themes)
+            group.is_need = kind == POINT or (kind == TEXT and (group.is_need or needed or bool(themes)))
         groups.append(group)
     written = [(" ".join(group.sentences), group.is_need) for group in groups if group.sentences]
     if not any(is_need for _, is_need in written):
@@ -147,8 +172,9 @@ NARROWER = {
 _CUES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "who": "refugee* asylum migrant* immigrant* newcomer* women woman girl* child* pupil* student* parent* mother* "
-        "father* famil* young youth elderly older senior* minors resident* inhabitant* neighbour* roma employer* worker* "
-        "unemployed homeless volunteer* staff",
+        "father* famil* young youth elderly older senior* minors neighbour neighbours roma employer* worker* "
+        "unemployed homeless volunteer* staff tenants foreign* disabled new_residents older_residents residents_who "
+        "residents_from residents_with residents_without residents_aged residents_over residents_under",
         "since": "since years months recently lately decade* ago",
         "tried": "tried attempt* pilot* already launched tested introduced failed previous* experiment* so_far until_now",
         "success": "so_that success* goal* aim* objective* target* should_be_able would_be_able in_order_to percent",
@@ -157,7 +183,9 @@ _CUES: Mapping[str, Mapping[str, str]] = {
     },
     "fr": {
         "who": "refugi* demandeur* migrant* immigr* arrivant* femme* fille* enfant* eleve* etudiant* parent* mere* pere* "
-        "famill* jeune* age* senior* mineur* habitant* voisin* rom roms employeur* salarie* chomeur* benevole* agents",
+        "famill* jeune* age agee ages agees senior* mineur* voisin voisins voisine voisines rom roms employeur* salarie* chomeur* benevole* agents "
+        "locataires etrang* handicap* nouveaux_habitants habitants_qui habitants_venus habitants_issus habitants_ages "
+        "habitants_sans habitants_d_origine",
         "since": "depuis ans annees mois recemment dernierement il_y_a",
         "tried": "essay* tente* tentativ* experiment* deja pilote* lance* echou* jusqu_ici jusqu_a_present mis_en_place",
         "success": "afin_que pour_que objectif* but reussi* succes puissent puisse devraient_pouvoir d_ici pour_cent",
@@ -228,6 +256,39 @@ _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _PER_CENT = re.compile(r"\d\s?%")
 
 
+_ASIDE: Mapping[str, Mapping[str, re.Pattern[str]]] = {
+    "en": {
+        "since": re.compile(
+            r"\b(?:by|until|till|before)\s+(?:the\s+)?(?:(?:end|middle|beginning|start)\s+of\s+)?(?:19|20)\d\d"
+            r"|\bwithin\s+(?:\w+\s+){0,3}?(?:years|months|decade)\b"
+            r"|\b(?:next|coming|following)\s+(?:\w+\s+){0,2}?(?:years|months|decades?)\b"
+            r"|\b\d+\s+years\s+old\b"
+        ),
+        "success": re.compile(
+            r"\b(?:without|little|no|not|any|limited|some|mixed|partial|modest|moderate|great|much|less|good)"
+            r"(?:\s+(?:real|lasting|great|much))?\s+success\w*"
+            r"|\b(?:was|were|has\s+been|have\s+been|had\s+been)\s+(?:\w+\s+){0,3}?success\w*"
+        ),
+    },
+    "fr": {
+        "since": re.compile(
+            r"\b(?:d\W?ici|avant|jusqu\W?en|pour|horizon)\s+(?:a\s+|en\s+)?(?:la\s+)?"
+            r"(?:(?:fin|mi|debut)\W(?:(?:de\s+)?l\W?annee\s+|de\s+)?)?(?:19|20)\d\d"
+            r"|\b(?:d\W?ici|dans\s+les)\s+(?:\w+\s+){0,3}?(?:ans|annees|mois)\b"
+            r"|\bprochain\w*\s+(?:annees|mois)\b"
+            r"|\b(?:ages?\s+de|agees?\s+de|entre)\s+\d+\s+(?:(?:a|et)\s+\d+\s+)?ans\b"
+        ),
+        "success": re.compile(
+            r"\b(?:sans|avec|peu|aucun|pas|guere|beaucoup|plus|moins)(?:\s+(?:de|un|grand|vrai|peu))*\W+(?:succes|reussite)\b"
+            r"|\b(?:a|ont|avons|avait|avaient)(?:\s+(?:pas|jamais|guere|bien|peu|mal))?\s+reussi\w*"
+            r"|\b(?:ete|etait|etaient|fut)\s+(?:\w+\s+){0,2}?(?:succes|reussi\w*)"
+        ),
+    },
+}
+"""Folded turns of phrase that hold a word of a kind and do not answer its question: until when something is to be reached,
+an age, and what came of what was tried."""
+
+
 @cache
 def _cues(language: str, code: str) -> re.Pattern[str] | None:
     """A pattern over folded text for one kind of words."""
@@ -248,8 +309,10 @@ def said(text: str, language: str, code: str) -> str | None:
     >>> said("Od 2015 roku", "pl", "since"), said("Od 2015 roku", "pl", "tried")
     ('2015', None)
     """
-    folded = fold(text)
-    pattern = _cues(primary(language), code)
+    spoken = primary(language)
+    pattern = _cues(spoken, code)
+    aside = _ASIDE.get(spoken, {}).get(code)
+    folded = " ".join(aside.sub(" ", one) if aside else one for one in map(fold, sentences(text)))
     found = pattern.search(folded) if pattern else None
     if found is None and code == "since":
         found = _YEAR.search(folded)
@@ -283,10 +346,10 @@ def analyse_needs(
     whole = need_text(text, "text")
     if language is not None and not LANGUAGE_TAG.fullmatch(language):
         raise BadRequest("language: give a language tag such as 'lv' or 'fr'")
-    cut, left_out = _sentences(whole)
+    cut, kinds, left_out = _sentences(whole)
     understood = [[view.understand(NeedText(one, language)) for one in some] for some in cut]
     read = [[(one.text, _sure_themes(one), _says_need(one)) for one in some] for some in understood]
-    found, context = group_sentences(read, view.thesaurus.closeness)
+    found, context = group_sentences(read, view.thesaurus.closeness, kinds)
     needs, rest = found[:MOST_NEEDS], [*found[MOST_NEEDS:], *left_out]
     kept = [view.understand(NeedText(one, language)) for one in needs]
     meanings = view.themes_by_meaning(kept)
@@ -303,23 +366,26 @@ def analyse_needs(
     }
 
 
-def _sentences(text: str) -> tuple[list[list[str]], list[str]]:
-    """The sentences of each paragraph, at most 200 in all, and the paragraphs that were left out for that."""
+def _sentences(text: str) -> tuple[list[list[str]], list[str], list[str]]:
+    """The sentences of each paragraph, at most 200 in all, what each paragraph is, and those left out for that."""
     cut: list[list[str]] = []
-    rest: list[str] = []
+    kinds: list[str] = []
+    rest: list[tuple[str, str]] = []
     count = 0
-    for paragraph in paragraphs(text):
+    for paragraph, kind in _kinds_of_paragraphs(text):
         some = sentences(paragraph)
         if count + len(some) > MOST_SENTENCES:
-            rest.append(paragraph)
+            rest.append((paragraph, kind))
             continue
         count += len(some)
         cut.append(some)
+        kinds.append(kind)
+    left_out = [paragraph for paragraph, _ in rest]
     if not cut and rest:
         # One paragraph of hundreds of sentences: its beginning is read.
-        some = sentences(rest[0])
-        return [some[:MOST_SENTENCES]], [" ".join(some[MOST_SENTENCES:]), *rest[1:]]
-    return cut, rest
+        some = sentences(left_out[0])
+        return [some[:MOST_SENTENCES]], [rest[0][1]], [" ".join(some[MOST_SENTENCES:]), *left_out[1:]]
+    return cut, kinds, left_out
 
 
 def _sure_themes(understood: Understood) -> list[str]:
@@ -423,6 +489,10 @@ _READ_BY: Mapping[str, Mapping[str, str]] = {
         "en": "The model reads {language} itself.",
         "fr": "Le modèle lit lui-même cette langue ({language}).",
     },
+    "label": {
+        "en": "The model reads English; one English label of what the text names was put behind it ({vocabularies}).",
+        "fr": "Le modèle lit l’anglais ; un libellé anglais de ce que le texte nomme lui a été ajouté ({vocabularies}).",
+    },
     "labels": {
         "en": "The model reads English; {count} English labels of what the text names were put behind it ({vocabularies}).",
         "fr": "Le modèle lit l’anglais ; {count} libellés anglais de ce que le texte nomme lui ont été ajoutés "
@@ -433,6 +503,7 @@ _READ_BY: Mapping[str, Mapping[str, str]] = {
         "fr": "Le modèle lit l’anglais ; seuls des mots qui se ressemblent ont aidé ici.",
     },
 }
+_OUR_THEMES: Mapping[str, str] = {"en": "our themes", "fr": "nos thèmes"}
 _WARNINGS: Mapping[str, Mapping[str, str]] = {
     "language-uncertain": {
         "en": "The language is a guess. A longer text helps, or say which language it is.",
@@ -473,12 +544,14 @@ def understood_json(understood: Understood, language: str, *, heard: bool = True
     names = dict.fromkeys(vocabulary or "themes" for _, vocabulary in helped.labels)
     names |= dict.fromkeys(match.vocabulary or "themes" for match in understood.themes)
     spoken = in_language(LANGUAGE_NAMES.get(primary(understood.language), {"en": understood.language}), language)
-    shown = {"language": spoken, "count": len(helped.labels), "vocabularies": ", ".join(names)}
+    said_names = ", ".join(in_language(_OUR_THEMES, language) if name == "themes" else name for name in names)
+    shown = {"language": spoken, "count": len(helped.labels), "vocabularies": said_names}
+    sentence = "label" if by == "labels" and len(helped.labels) == 1 else by
     return {
         "by": by,
         "vocabularies": list(names),
         "labels": [{"label": label, "vocabulary": name or "themes"} for label, name in helped.labels],
-        "text": in_language(_READ_BY[by], language).format(**shown),
+        "text": in_language(_READ_BY[sentence], language).format(**shown),
         "warnings": [
             {"code": code, "text": in_language(_WARNINGS[code], language).format(**shown)}
             for code in [*_weak(understood), *([] if heard else ["far-from-records"])]

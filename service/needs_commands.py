@@ -57,6 +57,11 @@ def print_needs(answer: Mapping[str, Any], language: str) -> None:
                 _say("→ " + ", ".join(near), "dim", 8)
         for question in need["questions"]:
             _say(f"? {question['text']}")
+    if answer["context"]:
+        out.print()
+        out.print(Text(_("Read as background, not as a need"), style="bold"))
+        for part in answer["context"]:
+            _say(part)
     out.print()
     out.print(Text(_("What a mentor city does, and does not do"), style="bold"))
     out.print(Text(answer["role_limits"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from kg.catalogue import Catalogue
 from kg.errors import BadRequest, TooLarge
-from kg.needs import _CUES, QUESTIONS, group_sentences, paragraphs, said
+from kg.needs import _CUES, QUESTIONS, group_sentences, paragraphs, said, understood_json
 from kg.search.text import language_of
+from kg.search.view import NeedText
 from tests.models import prepared_models
 
 SENTENCES = {
@@ -196,3 +198,78 @@ def test_words_that_answer_a_question_are_found(language: str, text: str, code: 
 def test_half_a_word_answers_nothing() -> None:
     assert said("A permanent retirement", "en", "tried") is None
     assert said("Sinceste", "en", "since") is None
+
+
+@pytest.mark.parametrize("marks", [("1. ", "2. ", "3. "), ("- ", "- ", "- "), ("a) ", "b) ", "c) ")])
+def test_each_point_of_a_list_is_a_need_of_its_own(catalogue: Catalogue, marks: tuple[str, str, str]) -> None:
+    points = (
+        "We lack interpreters at the town hall and in the clinics.",
+        "Residents believe rumours.",
+        "Young people meet.",
+    )
+    told = catalogue.analyse_needs("\n".join(f"{mark}{point}" for mark, point in zip(marks, points, strict=True)))
+    assert [need["text"] for need in told["needs"]] == list(points)
+    assert told["context"] == []
+
+
+def test_the_line_that_leads_a_list_is_background(catalogue: Catalogue) -> None:
+    told = catalogue.analyse_needs("We need help with:\n1. Landlords. Jobs. Schools.\n2. A place to meet")
+    assert [need["text"] for need in told["needs"]] == ["Landlords. Jobs. Schools.", "A place to meet"]
+    assert told["context"] == ["We need help with:"]
+
+
+def test_a_single_mark_makes_no_list(catalogue: Catalogue) -> None:
+    told = catalogue.analyse_needs("We lack flats.\n\n- a coastal place")
+    assert (len(told["needs"]), told["context"]) == (1, ["a coastal place"])
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "code"),
+    [
+        ("en", "We tried an online course in 2023, with little success", "success"),
+        ("en", "The course was not really successful", "success"),
+        ("fr", "Nous avons essayé un cours en ligne, sans grand succès", "success"),
+        ("fr", "Le cours n'a pas réussi", "success"),
+        ("en", "Everybody should have a flat by the end of 2026", "since"),
+        ("en", "Everybody should have a flat within two years", "since"),
+        ("fr", "Chacun aura un logement d'ici 2026", "since"),
+        ("fr", "Chacun aura un logement avant la fin de 2026", "since"),
+        ("fr", "Des jeunes âgés de 16 à 18 ans", "since"),
+        ("en", "Residents believe rumours", "who"),
+        ("en", "The neighbourhood is noisy", "who"),
+        ("fr", "Les habitants croient des rumeurs", "who"),
+        ("fr", "L'agence est fermée", "who"),
+    ],
+)
+def test_a_word_beside_the_question_does_not_answer_it(language: str, text: str, code: str) -> None:
+    assert said(text, language, code) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "code"),
+    [
+        ("en", "We tried it with little success; success would be a flat for each family", "success"),
+        ("fr", "Sans succès. Notre objectif : un logement pour chacun", "success"),
+        ("en", "Since 2015, and by 2026", "since"),
+        ("fr", "Depuis 2015, et d'ici 2026", "since"),
+        ("en", "Residents from Syria", "who"),
+        ("fr", "Les habitants venus de Syrie", "who"),
+    ],
+)
+def test_what_stands_beside_it_does(language: str, text: str, code: str) -> None:
+    assert said(text, language, code)
+
+
+def test_one_label_is_told_in_the_singular_and_our_themes_in_words(catalogue: Catalogue) -> None:
+    read = catalogue.search.understand(NeedText("Il nous manque des logements.", "fr"))
+    for labels, english, french in (
+        ((("housing", ""),), "one English label of what the text names was put", "un libellé anglais de ce que"),
+        ((("housing", ""), ("homes", "")), "2 English labels of what the text names were put", "2 libellés anglais de"),
+    ):
+        helped = replace(read, help=replace(read.help, model=False, labels=labels))
+        said_en, said_fr = (understood_json(helped, language)["text"] for language in ("en", "fr"))
+        assert english in said_en
+        assert "(our themes)" in said_en
+        assert french in said_fr
+        assert "(nos thèmes)" in said_fr
+    assert understood_json(helped, "en")["vocabularies"] == ["themes"]

@@ -11,7 +11,7 @@ import pytest
 
 from kg.catalogue import Catalogue
 from service.cli import explained
-from service.needs_commands import change_vocabularies, read_text
+from service.needs_commands import change_vocabularies, print_needs, read_text
 from tests.models import prepared_models
 from tests.service.test_command_line import run
 
@@ -58,6 +58,20 @@ def test_answers_say_what_a_need_was_read_with(client: httpx.Client) -> None:
     found = client.get("/api/search", params={"q": "Nous cherchons à loger les nouveaux arrivants"}).json()
     assert found["understood"]["by"] == "labels"
     assert found["understood"]["vocabularies"] == ["themes"]
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [("en", "Read as background, not as a need"), ("fr", "Lu comme contexte, non comme besoin")],
+)
+def test_the_command_prints_what_it_took_for_background(
+    language: str, title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = {"needs": [], "context": ["We are a port."], "role_limits": "It accompanies."}
+    print_needs(answer, language)
+    assert f"{title}\n    We are a port." in capsys.readouterr().out
+    print_needs(answer | {"context": []}, language)
+    assert title not in capsys.readouterr().out
 
 
 def test_the_status_counts_what_is_public(client: httpx.Client) -> None:
