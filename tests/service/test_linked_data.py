@@ -502,7 +502,7 @@ def test_the_documentation_lists_every_address() -> None:
 def test_the_commands_in_the_documentation_work(client: httpx.Client) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs/linked-data.md").read_text(encoding="utf-8")
     shown = re.findall(r"^curl -s.*?http://127\.0\.0\.1:8000(/[^\s']*)", text, re.MULTILINE)
-    assert len(shown) == 3
+    assert len(shown) == 4
     for address in shown:
         answer = client.get(address, headers={"Accept": "text/turtle, */*;q=0.1"}, follow_redirects=True)
         assert answer.status_code == 200, address
