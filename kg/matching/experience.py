@@ -195,8 +195,9 @@ def mentor_level(
 
 
 LEAST_SURE = 0.4
-"""How surely a need must mean a theme for records on it to tell the mentee's level. Words that hold a theme's label
-give .4 and more, those that lead there by accident ("who arrived last year" to reception) .25 to .4."""
+"""How surely a need must mean a theme for records on it to tell the mentee's level. A theme
+that the words name has 1; those that were found by accident in needs of the starting data ("who arrived last year" led
+to reception) have .25 to .4. A judgement, not learnt."""
 
 
 def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) -> Level | None:

@@ -55,8 +55,8 @@ class Profile:
     `lowest_similarity`: a practice less close to a need is not cited for it; a city that has none closer
     is never suggested.
     `least_meaning`: a need that no practice comes this close to by meaning alone is met by single words; who is
-    suggested for such needs alone is "weak". Of 47 made-up texts outside the field, such as a poem about love, 70 % lie
-    below, of 17 needs of a city one, which no record meets either.
+    suggested for such needs alone is "weak". Of 47 made-up texts outside the field, such as a poem about love, 29 lie
+    below, of 17 needs of a city one, which no record meets either (`bench/far_needs.py`).
     `candidates`: how many of the most relevant cities are weighed in full.
     `bands`: best first; a suggestion that reaches none of them is "weak". Set on the starting data, with
     theme names in four languages and the problems of practices as needs (323 first places): of those called
