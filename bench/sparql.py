@@ -8,7 +8,9 @@ Each size gets one dump: synthetic cities and practices, the shipped themes and 
 dump and runs in a process of its own: the service as `mentorgraph serve` runs it, with its guard, deadline, caps and
 disposable children; `oxigraph serve` on a disk store that `oxigraph load` and `oxigraph optimize` made; an rdflib
 Dataset under rdflib-endpoint and uvicorn. One client on one open connection asks all of them the same question in turn, with
-other constants each time, and reads the whole answer; answers are compared by their number of rows.
+other constants each time, and reads the whole answer; answers are compared by their number of rows. "uvicorn alone" is
+the floor under every service in Python: the same web server, set up the same way, around an application of ten lines that
+reads the query and answers with an empty table.
 
 A server that needs more than --seconds for one kind of question is asked it fewer times, three at least; the
 table says how often.
@@ -30,6 +32,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import synthetic
@@ -42,6 +45,7 @@ from ontology import path as shipped
 from tests.engines import OxigraphServer, free_port
 
 OURS, OXIGRAPH, RDFLIB = SERVERS = ("mentorgraph", "oxigraph serve", "rdflib-endpoint")
+FLOOR = "uvicorn alone"
 
 START_SECONDS = 900.0
 TIMEOUT_SECONDS = 600.0
@@ -273,6 +277,28 @@ def serve_rdflib(dump: str, port: int) -> None:
     uvicorn.run(SparqlEndpoint(graph=data, path="/sparql"), port=port, log_level="critical", access_log=False)
 
 
+def serve_floor(_place: str, port: int) -> None:
+    """The web server of the service, around an application that does nothing but answer."""
+    import uvicorn
+
+    from service.serving import configuration, listen
+
+    empty = json.dumps({"head": {"vars": []}, "results": {"bindings": []}}).encode()
+
+    async def answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        while (await receive()).get("more_body"):
+            pass
+        length = (b"content-length", str(len(empty)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": empty})
+
+    configured = configuration(answer)
+    configured.lifespan = "off"
+    uvicorn.Server(configured).run(sockets=[listen("127.0.0.1", port)[0]])
+
+
 def oxigraph(folder: Path, dump: Path) -> OxigraphServer:
     """`oxigraph serve` on a disk store of its own that has been compacted."""
     program = Path(sys.executable).parent / "oxigraph"
@@ -321,14 +347,14 @@ def measure(practices: int, servers: dict[str, Client], rounds: int, seconds: fl
                     warmed.add(name)
                 taken, rows[name] = servers[name].ask(query)
                 times[name].runs.append(taken)
-            if len(set(rows.values())) > 1:
+            if len({found for name, found in rows.items() if name != FLOOR}) > 1:
                 print(f"rows differ: {rows} for {query}", file=sys.stderr)
         print(row_of(practices, asked, times, rounds), flush=True)
 
 
 def row_of(practices: int, asked: Asked, times: dict[str, Times], rounds: int) -> str:
     """One line of the table: median and p95 of each, and how many times as long the others took as we did."""
-    cells = [_cell(times[name], rounds) if name in times else "–" for name in SERVERS]
+    cells = [_cell(times[name], rounds) if name in times else "–" for name in (*SERVERS, FLOOR)]
     ratios = [f"{times[name].median / times[OURS].median:,.1f}" if name in times else "–" for name in SERVERS[1:]]
     return f"| {practices:,} | {asked.family}: {asked.name} | " + " | ".join([*cells, *ratios]) + " |"
 
@@ -353,8 +379,9 @@ def run_size(practices: int, rounds: int, seconds: float, names: list[str]) -> N
             OURS: lambda: Child(OURS, folder / "data"),
             OXIGRAPH: lambda: oxigraph(folder, dump),
             RDFLIB: lambda: Child(RDFLIB, dump),
+            FLOOR: lambda: Child(FLOOR, folder),
         }
-        servers = {name: Client(stack.enter_context(start[name]()).url) for name in names}
+        servers = {name: Client(stack.enter_context(start[name]()).url) for name in (*names, FLOOR)}
         print(f"ready after {time.perf_counter() - began:.0f} s", file=sys.stderr)
         measure(practices, servers, rounds, seconds)
 
@@ -368,7 +395,7 @@ def statements(dump: Path) -> int:
 def main() -> None:
     if sys.argv[1:2] == ["--serve"]:
         what, place, port = sys.argv[2:]
-        {OURS: serve_ours, RDFLIB: serve_rdflib}[what](place, int(port))
+        {OURS: serve_ours, RDFLIB: serve_rdflib, FLOOR: serve_floor}[what](place, int(port))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
@@ -378,9 +405,9 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], choices=SERVERS[1:], help="servers to leave out")
     options = parser.parse_args()
     names = [name for name in SERVERS if name not in options.without]
-    print("| practices | question | " + " | ".join(f"{name}, ms" for name in SERVERS), end=" | ")
+    print("| practices | question | " + " | ".join(f"{name}, ms" for name in (*SERVERS, FLOOR)), end=" | ")
     print(" | ".join(f"{name} ÷ ours" for name in SERVERS[1:]), "|")
-    print("|---:|---|" + "---:|" * (2 * len(SERVERS) - 1), flush=True)
+    print("|---:|---|" + "---:|" * 2 * len(SERVERS), flush=True)
     for size in options.sizes:
         run_size(size, options.rounds, options.seconds, names)
     if options.large:
