@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from operator import mul
 from typing import Literal
 
@@ -60,12 +61,12 @@ class Profile:
     """The constants of ranking, for one embedding model. Plain numbers, so it can be stored as JSON.
 
     `dense_floor` and `dense_ceiling` are the cosines that count as 0 and 1: unrelated texts of all-MiniLM-L6-v2 lie
-    around .1, near copies above .9. BM25 has its usual k1 and b; `*_length` are the lengths in words that count as
-    normal, fixed so that a practice's vector does not change when others are added. `depth` is how many candidates
-    each signal puts forward, `kept` how many practices get exact scores.
+    around .1, near copies above .9. BM25 has its usual k1 and b; `*_length` are the numbers of words, with their pairs,
+    and of beginnings that count as normal, fixed so that a practice's vector does not change when others are added.
+    `depth` is how many candidates each signal puts forward, `kept` how many practices get exact scores.
 
-    The weights of version 1 come from the development set of 412 needs over 1,814 practices and from our own graph.
-    They are round numbers on a plateau, not a maximum. nDCG@10 there by weights of dense : BM25 : beginnings, for
+    The weights come from the development set of 412 needs over 1,814 practices and from our own graph, before BM25
+    counted pairs. They are round numbers on a plateau, not a maximum. nDCG@10 there by weights of dense : BM25 : beginnings, for
     English needs (problem → practice, objective → project, across languages) and others (the first and the last):
 
         1:0:0       .57 .31 .24     .70 .15        .8:1:1      .79 .37 .27     .89 .30
@@ -80,12 +81,12 @@ class Profile:
     labels bridge, and those of themes, are set by hand: the development set has no themes of ours.
     """
 
-    version: str = "1"
+    version: str = "2"
     dense_floor: float = 0.1
     dense_ceiling: float = 0.9
     k1: float = 1.2
     b: float = 0.75
-    words_length: float = 120.0
+    words_length: float = 240.0
     beginnings_length: float = 100.0
     read: Weights = field(default_factory=lambda: Weights(dense=0.8, bm25=1.5, beginnings=1.5, themes=0.6))
     bridged: Weights = field(default_factory=lambda: Weights(dense=0.8, bm25=1.0, beginnings=2.0, themes=1.2))
@@ -148,14 +149,23 @@ def situation_of(language: str, *, multilingual: bool, bridged: bool) -> Situati
 # ------------------------------------------------------------------------------------------- words
 
 
-def word_counts(texts: Iterable[tuple[str, str | None]]) -> Counter[int]:
-    """How often each stem occurs in texts, each given with its language; stems are numbered by a hash.
+def word_counts(texts: Iterable[tuple[str, str | None]], *, pairs: bool = True) -> Counter[int]:
+    """How often each stem, and each pair of neighbouring stems, occurs in texts, each given with its language.
+
+    Stems and pairs are numbered by a hash. On the development set the pairs raise nDCG@10 of objectives from .368 to
+    .378 and across languages from .532 to .542. Without `pairs` for what is a list of labels and no running text.
 
     >>> counts = word_counts([("The schools of our city", "en"), ("a school", "en")])
     >>> sorted(counts.values())
-    [1, 2]
+    [1, 1, 2]
     """
-    return Counter(_number("word", term) for text, language in texts for term in terms(text, language))
+    counts: Counter[int] = Counter()
+    for text, language in texts:
+        stems = terms(text, language)
+        counts.update(_number("word", stem) for stem in stems)
+        if pairs:
+            counts.update(_number("pair", f"{first} {second}") for first, second in pairwise(stems))
+    return counts
 
 
 def beginning_counts(texts: Iterable[str]) -> Counter[int]:

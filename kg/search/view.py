@@ -604,7 +604,7 @@ class SearchView:
         """A need as the index is asked: rare words weigh more, and labels behind the need count like its words."""
         texts: list[tuple[str, str | None]] = [(understood.text, understood.language)]
         labels = understood.embedded[len(understood.text.rstrip(" .")) :] if understood.situation == "bridged" else ""
-        words = ranking.word_counts([*texts, (labels, "en")])
+        words = ranking.word_counts(texts) + ranking.word_counts([(labels, "en")], pairs=False)
         beginnings = ranking.beginning_counts([understood.text, labels])
         using, total = self._index.using([*words, *beginnings]), self._index.count
         return Query(
