@@ -537,7 +537,9 @@ class Catalogue:
         Raises UnreadableInput for a file that is not what its ending says.
         """
         report = LoadReport(dry_run=dry_run)
-        rows = [row for path in paths for row in read_records(path, self.base, ignored=report.ignored)]
+        rows = [
+            row for path in paths for row in read_records(path, self.base, ignored=report.ignored, language=language)
+        ]
         return self._save(rows, report, author, note or "loaded from files", publish, language, progress)
 
     def save(

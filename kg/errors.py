@@ -15,6 +15,7 @@
     ├── BadRequest             a need, filter, weight or cursor that cannot be used
     ├── NotAuthenticated       a token or session that is none, or no longer one
     ├── NotAllowed             who asks is known, and may not do this
+    ├── ReadOnly               what is to be changed is changed by nobody, whatever their role
     ├── ProviderUnreachable    the login provider does not answer, or not as it should
     ├── TooLarge               an input over a stated limit
     ├── Busy                   no capacity now; try again later
@@ -95,6 +96,18 @@ def quoted(value: object, limit: int = 60) -> str:
     return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
+def in_french(kind: str) -> str:
+    """What a kind of record is called in French: the label that the shapes give it; another name as it stands.
+
+    >>> in_french("city"), in_french("record")
+    ('ville', 'fiche')
+    """
+    from kg.fields import declaration  # the declaration's own refusals are told by this module
+
+    kinds = declaration().kinds
+    return kinds[kind].called("fr") if kind in kinds else "fiche" if kind == "record" else kind
+
+
 def plain(value: object, limit: int = 200) -> str:
     """A value as the `value` of a problem: a text as it stands, anything else as JSON.
 
@@ -126,8 +139,12 @@ class InvalidRecord(KgError):
 
     def texts(self) -> Mapping[str, str]:
         """The problems in a row. They were found in one language, that of whoever asked: it stands for all."""
-        listed = "; ".join(f"{p.field}: {p.message}" if p.field else p.message for p in self.problems)
-        return dict.fromkeys(("en", "fr"), f"{self.kind} {quoted(self.id)}: {listed}")
+        english = "; ".join(f"{p.field}: {p.message}" if p.field else p.message for p in self.problems)
+        french = " ; ".join(f"{p.field} : {p.message}" if p.field else p.message for p in self.problems)
+        return {
+            "en": f"{self.kind} {quoted(self.id)}: {english}",
+            "fr": f"{in_french(self.kind)} {quoted(self.id)} : {french}",
+        }
 
 
 class UnreadableInput(KgError):
@@ -168,13 +185,15 @@ class StillReferenced(KgError):
 
     def texts(self) -> Mapping[str, str]:
         """Who refers to it, the first ten, and what to do."""
-        listed, rest = ", ".join(f"{kind} {quoted(id)}" for kind, id in self.referring[:10]), len(self.referring) - 10
-        more, others = (f" and {rest} more", f" et {rest} autres") if rest > 0 else ("", "")
+        shown, rest = self.referring[:10], len(self.referring) - 10
+        listed = ", ".join(f"{kind} {quoted(id)}" for kind, id in shown)
+        french = ", ".join(f"{in_french(kind)} {quoted(id)}" for kind, id in shown)
+        more, others = (f" and {rest} more", f" et {rest} autre{'s' * (rest > 1)}") if rest > 0 else ("", "")
         return {
             "en": f"{self.kind} {quoted(self.id)} is referred to by {listed}{more}: name the record that replaces it, "
             "or change these first",
-            "fr": f"{self.kind} {quoted(self.id)} est cité par {listed}{others} : nommez la fiche qui le remplace, "
-            "ou modifiez d’abord celles-ci",
+            "fr": f"{in_french(self.kind)} {quoted(self.id)} : la fiche est citée par {french}{others} ; nommez la fiche "
+            "qui la remplace, ou modifiez d’abord celles-ci",
         }
 
 
@@ -191,14 +210,14 @@ def did_you_mean(near: Sequence[str]) -> tuple[str, str]:
 def not_on_record(kind: str, id: str, near: Sequence[str] = ()) -> NotFound:
     """There is no such record; the nearest identifiers are named.
 
-    >>> str(not_on_record("city", "rigga", ["riga"]))
-    "there is no city 'rigga' on record; did you mean riga?"
+    >>> str(not_on_record("city", "rigga", ["riga"])), not_on_record("city", "rigga").told("fr")
+    ("there is no city 'rigga' on record; did you mean riga?", "ville : aucune fiche 'rigga'")
     """
     english, french = did_you_mean(near)
     return NotFound(
         {
             "en": f"there is no {kind} {quoted(id)} on record{english}",
-            "fr": f"il n’y a pas de fiche {kind} {quoted(id)}{french}",
+            "fr": f"{in_french(kind)} : aucune fiche {quoted(id)}{french}",
         }
     )
 
@@ -211,13 +230,15 @@ class NotFound(KgError):
 class Gone(KgError):
     """The record was withdrawn or merged. `replaced_by` is the identifier that took its place, if any.
 
-    `reason` is in the words of whoever withdrew it, or in ours by language.
+    `reason` is in the words of whoever withdrew it, or in ours by language. `revision` is the number of the withdrawal,
+    on which a change that brings the record back is written.
     """
 
     kind: str
     id: str
     reason: Words = ""
     replaced_by: str | None = None
+    revision: int | None = None
 
     def reason_in(self, language: str) -> str:
         """Why it went; "" where no reason is recorded."""
@@ -230,8 +251,8 @@ class Gone(KgError):
         return {
             "en": f"{self.kind} {quoted(self.id)} was withdrawn: {english or 'no reason is recorded'}."
             + (f" It was replaced by {moved}." if moved else ""),
-            "fr": f"{self.kind} {quoted(self.id)} a été retiré : {french or 'aucune raison n’est indiquée'}."
-            + (f" Remplacé par {moved}." if moved else ""),
+            "fr": f"{in_french(self.kind)} {quoted(self.id)} : la fiche a été retirée. "
+            f"Motif : {french or 'non indiqué'}." + (f" Elle est remplacée par {moved}." if moved else ""),
         }
 
 
@@ -253,6 +274,10 @@ class NotAuthenticated(KgError):
 
 class NotAllowed(KgError):
     """Who asks is known, and may not do this; the message names the role or scope that may."""
+
+
+class ReadOnly(KgError):
+    """What is to be changed is changed by nobody, whatever their role; the message says where it comes from."""
 
 
 class ProviderUnreachable(KgError):

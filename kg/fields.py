@@ -121,6 +121,14 @@ class Kind(Structure):
     visibility: str
     keeper: str
 
+    def called(self, language: str) -> str:
+        """What people call one of its records: its name in English, its label in lower case in another language.
+
+        >>> declaration().kind("city").called("en"), declaration().kind("city").called("fr")
+        ('city', 'ville')
+        """
+        return self.name if language == "en" or language not in self.label else self.label[language].lower()
+
 
 @dataclass(frozen=True, eq=False)
 class Declaration:

@@ -305,7 +305,8 @@ class _Run:
         if self.options.mapping:
             raise BadRequest(f"{file.name}: a mapping reads tables (CSV, TSV, XLSX), not records")
         rows = 0
-        for row in read_records(file.path, self.base, ignored=self.report.ignored, name=file.name):
+        language = self.options.language
+        for row in read_records(file.path, self.base, ignored=self.report.ignored, name=file.name, language=language):
             rows += 1
             record = row.record or {}
             entry = _Entry(row.place, (str(record.get("kind", "record")), str(record.get("id", ""))), row.record)

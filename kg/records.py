@@ -56,6 +56,23 @@ FORM = {
         "choice": "must be one of: {choices}",
         "reference": "must name a {kind} on record by its identifier",
         "surrogate": "has half of a character (a lone surrogate); save the text as UTF-8 again",
+        "one thing": "a record's graph describes one thing below {base}id/ with its class; found: {found}",
+        "nothing": "none",
+        "one value": "takes one value, {count} are given",
+        "language tag": "must be a text with a language tag",
+        "one wording": "takes one wording per language",
+        "own node": "must name a node of this record",
+        "node address": "must be a node of this record (its address followed by # and an identifier)",
+        "not an address": "must be a text, not an address",
+        "no address": "is no usable address",
+        "no part": "{property} is no part of this kind of record",
+        "literal": "must be {wanted}",
+        "wanted string": "a plain text without language tag",
+        "wanted concept": "one of: {choices}",
+        "wanted ref": "the address of a {kind}",
+        "wanted year": "a year such as 2016, of type {type}",
+        "wanted date": "a date such as 2017-09-01, of type {type}",
+        "wanted": "of type {type}",
     },
     "fr": {
         "unknown": "il n'y a pas de champ {value} ici ; il y a : {known}",
@@ -79,6 +96,23 @@ FORM = {
         "choice": "doit être parmi : {choices}",
         "reference": "doit nommer une fiche « {kind} » par son identifiant",
         "surrogate": "contient la moitié d'un caractère ; enregistrez le texte à nouveau en UTF-8",
+        "one thing": "le graphe d'une fiche décrit une seule chose sous {base}id/, avec sa classe ; trouvé : {found}",
+        "nothing": "rien",
+        "one value": "n'accepte qu'une valeur, {count} sont données",
+        "language tag": "doit être un texte avec un code de langue",
+        "one wording": "n'accepte qu'un texte par langue",
+        "own node": "doit nommer un élément de cette fiche",
+        "node address": "doit être un élément de cette fiche (son adresse suivie de # et d'un identifiant)",
+        "not an address": "doit être un texte, pas une adresse",
+        "no address": "n'est pas une adresse utilisable",
+        "no part": "{property} ne fait pas partie de cette sorte de fiche",
+        "literal": "doit être {wanted}",
+        "wanted string": "un texte simple sans code de langue",
+        "wanted concept": "parmi : {choices}",
+        "wanted ref": "l'adresse d'une fiche ({kind})",
+        "wanted year": "une année comme 2016, du type {type}",
+        "wanted date": "une date comme 2017-09-01, du type {type}",
+        "wanted": "du type {type}",
     },
 }
 """What is wrong with the form of a value."""
@@ -122,7 +156,7 @@ def to_graph(
     declared = declared or declaration()
     kind = declared.kind(str(record.get("kind")))
     id = check_id(kind.name, record.get("id"))
-    writer = _Writer(thing_iri(base, kind.name, id), base, FORM.get(language, FORM["en"]))
+    writer = _Writer(thing_iri(base, kind.name, id), base, declared, language)
     writer.structure(kind, writer.thing, {k: v for k, v in record.items() if k not in ("kind", "id", "iri")}, "")
     if writer.problems:
         raise InvalidRecord(kind.name, id, writer.problems)
@@ -132,8 +166,9 @@ def to_graph(
 class _Writer:
     """Builds one record's graph and gathers every problem of form on the way."""
 
-    def __init__(self, thing: URIRef, base: str, words: Mapping[str, str]) -> None:
-        self.thing, self.base, self.words = thing, base, words
+    def __init__(self, thing: URIRef, base: str, declared: Declaration, language: str) -> None:
+        self.thing, self.base, self.words = thing, base, FORM.get(language, FORM["en"])
+        self.declared, self.language = declared, language
         self.graph = Graph(bind_namespaces="none")
         self.problems: list[Problem] = []
         self.inner_ids: set[str] = set()
@@ -266,7 +301,9 @@ class _Writer:
         ours = parse_thing_iri(self.base, value)
         if ours and ours[0] == field.ref_kind and SLUG.fullmatch(ours[1]):
             return thing_iri(self.base, *ours)
-        return self.problem(where, self.words["reference"].format(kind=field.ref_kind), value)
+        return self.problem(
+            where, self.words["reference"].format(kind=self.declared.kind(field.ref_kind).called(self.language)), value
+        )
 
     def readable(self, value: str, where: str) -> bool:
         """Whether a text can be written in RDF and shown: no control characters, no half of a surrogate pair."""
@@ -310,8 +347,8 @@ def is_iri(value: str) -> bool:
     return bool(_IRI_SCHEME.fullmatch(value)) and not _IRI_REFUSED.search(value)
 
 
-def from_graph(graph: Graph, base: str, declared: Declaration | None = None) -> Record:
-    """The record that a graph holds, as plain JSON; keys in the order of the form.
+def from_graph(graph: Graph, base: str, declared: Declaration | None = None, *, language: str = "en") -> Record:
+    """The record that a graph holds, as plain JSON; keys in the order of the form. `language` is that of the messages.
 
     Raises InvalidRecord naming what cannot be part of a record: no thing or several, a property
     its kind does not have, a value of another form, nodes that hang nowhere.
@@ -321,8 +358,8 @@ def from_graph(graph: Graph, base: str, declared: Declaration | None = None) -> 
     {'kind': 'city', 'id': 'gent', 'name': {'nl': 'Gent'}}
     """
     declared = declared or declaration()
-    kind, id, thing = _thing_of(graph, base, declared)
-    reader = _Reader(graph, base, thing)
+    kind, id, thing = _thing_of(graph, base, declared, language)
+    reader = _Reader(graph, base, thing, declared, language)
     values = reader.structure(kind, thing, "")
     reader.refuse_leftovers()
     if reader.problems:
@@ -330,7 +367,7 @@ def from_graph(graph: Graph, base: str, declared: Declaration | None = None) -> 
     return {"kind": kind.name, "id": id, **values}
 
 
-def _thing_of(graph: Graph, base: str, declared: Declaration) -> tuple[Kind, str, Node]:
+def _thing_of(graph: Graph, base: str, declared: Declaration, language: str) -> tuple[Kind, str, Node]:
     """The one thing a graph is about."""
     found = set()
     for subject, _, cls in graph.triples((None, RDF.type, None)):
@@ -339,12 +376,9 @@ def _thing_of(graph: Graph, base: str, declared: Declaration) -> tuple[Kind, str
         if kind and ours and "#" not in str(subject) and ours[0] == kind.name:
             found.add((kind, ours[1], subject))
     if len(found) != 1:
-        names = ", ".join(sorted(quoted(id) for _, id, _ in found)) or "none"
-        raise InvalidRecord(
-            "record",
-            "",
-            [Problem("", f"a record's graph describes one thing below {base}id/ with its class; found: {names}")],
-        )
+        words = FORM.get(language, FORM["en"])
+        names = ", ".join(sorted(quoted(id) for _, id, _ in found)) or words["nothing"]
+        raise InvalidRecord("record", "", [Problem("", words["one thing"].format(base=base, found=names))])
     kind, id, subject = found.pop()
     check_id(kind.name, id)
     return kind, id, subject
@@ -353,8 +387,9 @@ def _thing_of(graph: Graph, base: str, declared: Declaration) -> tuple[Kind, str
 class _Reader:
     """Reads one record's graph by the fields and remembers what it has not used."""
 
-    def __init__(self, graph: Graph, base: str, thing: Node) -> None:
+    def __init__(self, graph: Graph, base: str, thing: Node, declared: Declaration, language: str) -> None:
         self.graph, self.base, self.thing = graph, base, thing
+        self.declared, self.language, self.words = declared, language, FORM.get(language, FORM["en"])
         self.problems: list[Problem] = []
         self.used: set[tuple] = set()
 
@@ -377,20 +412,19 @@ class _Reader:
         if field.many:
             return in_order(field, parts)
         if len(parts) > 1:
-            self.problems.append(Problem(where, f"takes one value, {len(parts)} are given", value=plain(parts)))
+            message = self.words["one value"].format(count=len(parts))
+            self.problems.append(Problem(where, message, value=plain(parts)))
         return parts[0] if parts else None
 
     def texts(self, field: Field, terms: list[Node], where: str) -> Record:
         found: Record = {}
         for term in terms:
             if not isinstance(term, Literal) or not term.language:
-                self.problems.append(Problem(where, "must be a text with a language tag", value=plain(term)))
+                self.refuse(where, self.words["language tag"], term)
             elif field.type == "texts":
                 found.setdefault(term.language, []).append(str(term))
             elif term.language in found:
-                self.problems.append(
-                    Problem(f"{where}@{term.language}", "takes one wording per language", value=plain(term))
-                )
+                self.refuse(f"{where}@{term.language}", self.words["one wording"], term)
             else:
                 found[term.language] = str(term)
         return found
@@ -401,26 +435,24 @@ class _Reader:
         if isinstance(term, Literal):
             return self.literal(field, term, where)
         if field.type == "concept":
-            return field.notations.get(str(term)) or self.refuse(
-                where, "is none of: " + ", ".join(field.choices or ()), term
-            )
+            choices = self.words["choice"].format(choices=", ".join(field.choices or ()))
+            return field.notations.get(str(term)) or self.refuse(where, choices, term)
         if field.type == "ref":
             ours = parse_thing_iri(self.base, str(term))
             if ours and ours[0] == field.ref_kind and "#" not in str(term):
                 return ours[1]
-            return self.refuse(where, f"must name a {field.ref_kind} on record", term)
+            kind = self.declared.kind(str(field.ref_kind)).called(self.language)
+            return self.refuse(where, self.words["reference"].format(kind=kind), term)
         if field.type == "inner-ref":
-            return self.own_node(term) or self.refuse(where, "must name a node of this record", term)
+            return self.own_node(term) or self.refuse(where, self.words["own node"], term)
         if field.type == "iri" and isinstance(term, URIRef) and is_iri(str(term)):
             return str(term)
-        return self.refuse(where, "must be a text, not an address" if field.datatype else "is no usable address", term)
+        return self.refuse(where, self.words["not an address" if field.datatype else "no address"], term)
 
     def inner(self, field: Field, term: Node, where: str) -> Any:
         id = self.own_node(term)
         if id is None or field.inner is None:
-            return self.refuse(
-                where, "must be a node of this record (its address followed by # and an identifier)", term
-            )
+            return self.refuse(where, self.words["node address"], term)
         values = self.structure(field.inner, term, f"{where}.{id}.")
         return values if field.key == "record" else {"id": id, **values}
 
@@ -433,17 +465,24 @@ class _Reader:
         if field.datatype is None or str(term.datatype or "http://www.w3.org/2001/XMLSchema#string") != str(
             field.datatype
         ):
-            return self.refuse(where, f"must be {_wanted(field)}", term)
+            return self.refuse(where, self.words["literal"].format(wanted=self.wanted(field)), term)
         text = str(term)
         if field.type == "integer":
             return (
                 int(text)
                 if re.fullmatch(r"-?(0|[1-9]\d{0,15})", text)
-                else self.refuse(where, "must be a whole number", term)
+                else self.refuse(where, self.words["whole"], term)
             )
         if field.type == "boolean":
             return {"true": True, "false": False}.get(text, text)
         return text
+
+    def wanted(self, field: Field) -> str:
+        """What a literal of the field would be, in words."""
+        words = self.words.get(f"wanted {field.type}", self.words["wanted"])
+        kind = "" if field.ref_kind is None else self.declared.kind(field.ref_kind).called(self.language)
+        type = str(field.datatype).replace("http://www.w3.org/2001/XMLSchema#", "xsd:")
+        return words.format(choices=", ".join(field.choices or ()), kind=kind, type=type)
 
     def refuse(self, where: str, message: str, term: Node) -> Any:
         """Note a problem; gives None, which stands for "no value" in the caller's answer."""
@@ -454,9 +493,7 @@ class _Reader:
         for subject, predicate, value in sorted(set(self.graph) - self.used, key=str):
             if not (str(subject) == f"{self.thing}#record" and str(predicate) in _SYSTEM_PROPERTIES):
                 where = "" if subject == self.thing else str(subject).rpartition("#")[2]
-                self.problems.append(
-                    Problem(where, f"{predicate} is no part of this kind of record", value=plain(value))
-                )
+                self.refuse(where, self.words["no part"].format(property=predicate), value)
 
 
 _SYSTEM_PROPERTIES = {
@@ -469,17 +506,6 @@ _SYSTEM_PROPERTIES = {
     "http://www.w3.org/ns/prov#wasAttributedTo",
 }
 """What the graph view adds to a published record's node; an exported graph may be read back."""
-
-
-def _wanted(field: Field) -> str:
-    """What a literal of the field would be, in words."""
-    return {
-        "string": "a plain text without language tag",
-        "concept": "one of: " + ", ".join(field.choices or ()),
-        "ref": f"the address of a {field.ref_kind}",
-        "year": "a year such as 2016",
-        "date": "a date such as 2017-09-01",
-    }.get(field.type, f"of type {field.type}")
 
 
 def in_order(field: Field, parts: list) -> list:

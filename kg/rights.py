@@ -203,10 +203,9 @@ def require_scope(actor: Actor, scope: str) -> None:
 def tombstone(head: Head, *, insider: bool = False) -> Gone:
     """The error for a record that readers no longer see; why it went is theirs to know where it was public then."""
     if insider or head.visibility == "public":
-        return Gone(head.kind, head.id, head.reason, head.replaced_by)
-    return Gone(
-        head.kind, head.id, {"en": "it is no longer for everybody", "fr": "il n’est plus accessible à tout le monde"}
-    )
+        return Gone(head.kind, head.id, head.reason, head.replaced_by, head.number)
+    reason = {"en": "it is no longer for everybody", "fr": "il n’est plus accessible à tout le monde"}
+    return Gone(head.kind, head.id, reason, revision=head.number)
 
 
 def was_for_all(revision: Revision) -> bool:

@@ -43,7 +43,7 @@ from service.api import (
 from service.api.describing import problems_of, problems_of_input, record_schemas
 from service.api.models import Problem
 from service.login import Provider
-from service.middleware import BodyLimit, HeadAsGet, JoinedHeaders, SecurityHeaders
+from service.middleware import BodyLimit, HeadAsGet, JoinedHeaders, PackedTags, SecurityHeaders
 from service.pages import records as record_pages
 from service.pages import reference, terms
 from service.publication import Publication
@@ -112,6 +112,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     app.openapi = _described(app)  # type: ignore[method-assign]
     app.add_middleware(RefuseWrongTokens)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(PackedTags)
     others = {"/api/imports": settings.import_limit_bytes}
     app.add_middleware(BodyLimit, limit_bytes=settings.body_limit_bytes, others=others)
     app.add_middleware(HeadAsGet)

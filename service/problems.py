@@ -81,6 +81,7 @@ ROWS: Mapping[type[KgError], Row] = {
         "Le jeton ou la session n’est pas accepté",
     ),
     errors.NotAllowed: Row("not-allowed", 403, "Your role does not allow this", "Votre rôle ne le permet pas"),
+    errors.ReadOnly: Row("read-only", 403, "This is not written by anybody", "Personne n’écrit ceci"),
     errors.ProviderUnreachable: Row(
         "login-provider-unreachable",
         503,
@@ -170,6 +171,7 @@ class Refusal:
     detail: Words
     problems: Sequence[Mapping[str, Any]] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def told(self, language: str) -> tuple[str, str]:
         """The detail in a language, or in English where there is none in it; and in which language it is."""
@@ -191,11 +193,12 @@ class Refusal:
     def response(self, request: Request, headers: Mapping[str, str] | None = None) -> Response:
         """The HTTP answer, in the language asked for. Characters that no UTF-8 text can hold are replaced.
 
+        `Vary` has Accept too: where a page or data can be asked for, it decides whether this or a page is the answer.
         `Content-Language` names two languages where the title is in French and there is no detail in it.
         """
         language = language_asked(request)
         text = json.dumps(self.body(request.url.path, language), ensure_ascii=False)
-        sent = {"Vary": "Accept-Language", **(headers or {})}
+        sent = {"Vary": "Accept, Accept-Language", **self.headers, **(headers or {})}
         sent["Content-Language"] = ", ".join(dict.fromkeys((language, self.told(language)[1])))
         if self.row.status == 401:
             sent["WWW-Authenticate"] = "Bearer"
@@ -228,8 +231,10 @@ def refusal_of(error: KgError) -> Refusal:
             for p in error.problems
         ]
         return Refusal(row_of(error), error.texts(), listed)
-    if isinstance(error, errors.Gone) and error.replaced_by:
-        return Refusal(row_of(error), error.texts(), extra={"replaced_by": error.replaced_by})
+    if isinstance(error, errors.Gone):
+        moved = {"replaced_by": error.replaced_by} if error.replaced_by else {}
+        tag = {"ETag": f'"{error.revision}"'} if error.revision is not None else {}
+        return Refusal(row_of(error), error.texts(), extra=moved, headers=tag)
     if isinstance(error, errors.StaleRecord) and error.current is not None:
         told = {"current": error.current} | ({"difference": error.difference} if error.difference else {})
         return Refusal(row_of(error), error.texts(), extra=told)
@@ -292,8 +297,10 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 
 
 async def _of_protocol(request: Request, error: Exception) -> Response:
-    """404, 405, 406, 413 and the like, raised by the framework or by our own middleware."""
+    """404, 405, 406, 413 and the like, raised by the framework or by our own middleware; and what OPTIONS asks for."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 405 and request.method == "OPTIONS":
+        return Response(None, 204, {"Allow": _allowed(request)})
     row, template = PROTOCOL_ROWS.get(error.status_code, (_plain_row(error.status_code), {"en": "{detail}"}))
     holes = {"path": quoted(request.url.path, 200), "method": request.method, "detail": error.detail}
     detail = {language: text.format(**holes) for language, text in template.items()}
@@ -307,13 +314,15 @@ def _allowed(request: Request) -> str:
     As OpenAPI says, the description with the most fixed parts counts: "/api/practices/check" is no record's address.
     The Graph Store Protocol is described by the W3C; pages and what else is not described answer GET alone.
     """
-    if request.url.path == "/graphs" or request.url.path.startswith("/graphs/"):
-        return "DELETE, GET, HEAD, POST, PUT"
+    path = request.url.path
+    if path == "/graphs" or path.startswith("/graphs/"):
+        is_written = "default" not in request.query_params and (path == "/graphs" or path.startswith("/graphs/id/"))
+        return "DELETE, GET, HEAD, OPTIONS, POST, PUT" if is_written else "GET, HEAD, OPTIONS"
     described = request.app.openapi()["paths"]
-    fitting = [path for path in described if compile_path(path)[0].match(request.url.path)]
-    nearest = min(fitting, key=lambda path: path.count("{"), default=None)
+    fitting = [one for one in described if compile_path(one)[0].match(path)]
+    nearest = min(fitting, key=lambda one: one.count("{"), default=None)
     methods = {method.upper() for method in described[nearest]} if nearest is not None else {"GET"}
-    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _plain_row(status: int) -> Row:

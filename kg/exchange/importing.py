@@ -60,18 +60,39 @@ class Row:
 
 @dataclass(frozen=True)
 class Standing:
-    """A record on file that statements are to be added to: its address, and every name that a part of it has or had."""
+    """A record on file that statements are to be added to: its address, and every name that a part of it has or had.
+
+    `statements` are its own as it stands: what is added need not say again of what class it is and whose parts are meant.
+    """
 
     thing: str
     names: Collection[str] = ()
+    statements: Collection[Triple] = ()
+
+    def understood(self, added: Collection[Triple]) -> list[Triple]:
+        """Of its statements the class and the links that lead to the parts that `added` speaks of."""
+        spoken_of = {s for s, _, _ in added if isinstance(s, URIRef)}
+        if not any(str(s).partition("#")[0] == self.thing for s in spoken_of):
+            return []
+        found = [(s, p, o) for s, p, o in self.statements if p == RDF.type and str(s) == self.thing]
+        links = {o: (s, p, o) for s, p, o in self.statements if str(o).startswith(f"{self.thing}#")}
+        wanted: list[Node] = [s for s in spoken_of if s in links]
+        while wanted:
+            link = links.pop(wanted.pop(), None)
+            if link is not None:
+                found.append(link)
+                wanted.append(link[0])
+        return found
 
 
-def read_records(path: Path, base: str, *, ignored: list[str] | None = None, name: str | None = None) -> Iterator[Row]:
+def read_records(
+    path: Path, base: str, *, ignored: list[str] | None = None, name: str | None = None, language: str = "en"
+) -> Iterator[Row]:
     """Every record of a file, in the file's order (RDF: by identifier).
 
     Addresses below the default base are taken as the ledger's own, so that shipped files fit any
     ledger. Subjects that are no records are added to `ignored`. `name` is what people call the file, its own name
-    when None; its ending tells the format.
+    when None; its ending tells the format. `language` is that of the messages about records that RDF does not describe.
 
     Raises UnreadableInput for a file that cannot be read at all, TooLarge above 200 MB (unpacked).
 
@@ -94,7 +115,7 @@ def read_records(path: Path, base: str, *, ignored: list[str] | None = None, nam
     elif format == "json" and not _is_json_ld(text):
         yield from _json(name, text)
     else:
-        yield from rdf_rows(name, text, "json-ld" if format == "json" else format, base, ignored)
+        yield from rdf_rows(name, text, "json-ld" if format == "json" else format, base, ignored, language=language)
 
 
 def _text_of(path: Path, name: str, packed: bool) -> str:
@@ -194,17 +215,22 @@ def rdf_rows(
     ignored: list[str] | None = None,
     *,
     onto: Standing | None = None,
+    language: str = "en",
 ) -> Iterator[Row]:
     """Records out of RDF: statements are gathered by the record their subject belongs to, whatever graph they stand in.
 
     `format` is one of those in FORMATS; `name` stands in messages. What is added to a record on file (`onto`) gives
     its new parts names that are free there. Raises UnreadableInput for what is not that.
     """
-    triples = _named(list(dict.fromkeys(_triples(name, text, format))), base, onto)
+    added = list(
+        dict.fromkeys(
+            (_rebased(s, base), _rebased(p, base), _rebased(o, base)) for s, p, o in _triples(name, text, format)
+        )
+    )
+    triples = _named([*added, *(onto.understood(added) if onto is not None else ())], onto)
     graphs: dict[tuple[str, str], Graph] = {}
     others: set[str] = set()
-    for triple in triples:
-        s, p, o = (_rebased(term, base) for term in triple)
+    for s, p, o in triples:
         key = parse_thing_iri(base, str(s)) if isinstance(s, URIRef) else None
         if key is None:
             others.add("nodes without an address" if isinstance(s, BNode) else str(s))
@@ -220,14 +246,14 @@ def rdf_rows(
                     f"{place}: has a node without an address (a blank node), and nobody could point to it later; "
                     "give it one such as …/x#claim-1"
                 )
-            yield Row(place, from_graph(graphs[kind, id], base))
+            yield Row(place, from_graph(graphs[kind, id], base, language=language))
         except InvalidRecord as error:
             yield Row(place, error=InvalidRecord(kind, id, error.problems))
         except KgError as error:
             yield Row(place, error=error)
 
 
-def _named(triples: list[Triple], base: str, onto: Standing | None) -> list[Triple]:
+def _named(triples: list[Triple], onto: Standing | None) -> list[Triple]:
     """The statements with addresses for the blank nodes that are parts of a record.
 
     A part is numbered on from those that have an address, here or in the record on file that this is added to, in an
@@ -250,7 +276,7 @@ def _named(triples: list[Triple], base: str, onto: Standing | None) -> list[Trip
         thing, _, node = str(s).partition("#")
         taken.setdefault(URIRef(thing), set()).add(node)
     for thing, _ in (owner for of in owners.values() for owner in of):
-        if onto is not None and str(_rebased(thing, base)) == onto.thing:
+        if onto is not None and str(thing) == onto.thing:
             taken.setdefault(thing, set()).update(onto.names)
     names: dict[Node, URIRef] = {}
     mine = sorted((b for b, of in owners.items() if len(of) == 1), key=lambda b: colours[b])

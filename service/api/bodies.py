@@ -14,6 +14,7 @@ from kg.exchange.importing import parsed_json, rdf_rows
 from kg.fields import Kind
 from kg.records import Record
 from service.api.describing import draft_name
+from service.problems import language_asked
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -83,13 +84,16 @@ def record_in(request: Request, body: bytes, kind: Kind, base: str, id: str | No
     media_type = media_type_of(request, JSON, *RDF_TYPES)
     if media_type == JSON:
         return json_in(body)
-    return rdf_record(text_of(body), RDF_TYPES[media_type], kind, base, id)
+    return rdf_record(text_of(body), RDF_TYPES[media_type], kind, base, id, language=language_asked(request))
 
 
-def rdf_record(text: str, format: str, kind: Kind, base: str, id: str | None = None) -> Record:
-    """The one record of an RDF text. Raises UnreadableInput where it has none, several, or statements about other things."""
+def rdf_record(text: str, format: str, kind: Kind, base: str, id: str | None = None, *, language: str = "en") -> Record:
+    """The one record of an RDF text. Raises UnreadableInput where it has none, several, or statements about other things.
+
+    `language` is that of the messages.
+    """
     others: list[str] = []
-    rows = list(rdf_rows("the body", text, format, base, ignored=others))
+    rows = list(rdf_rows("the body", text, format, base, ignored=others, language=language))
     if others:
         raise UnreadableInput(
             f"the body has statements about {', '.join(quoted(one) for one in others[:3])}, which is no part of the record"

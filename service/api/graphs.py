@@ -14,10 +14,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from rdflib.term import URIRef
 
 from kg.accounts import Actor
-from kg.errors import InvalidRecord, NotAllowed, NotFound, StaleRecord, UnreadableInput, did_you_mean, quoted
+from kg.errors import InvalidRecord, NotFound, ReadOnly, StaleRecord, UnreadableInput, did_you_mean, quoted
 from kg.exchange.importing import Standing, rdf_rows
 from kg.fields import Kind, declaration
-from kg.records import Record, is_iri
+from kg.records import Record, graph_from_ntriples, is_iri
 from kg.validation import nearest, validation_report
 from kg.vocabulary import DEFAULT_BASE, parse_thing_iri, record_iri, thing_iri
 from service.access import needs
@@ -36,7 +36,7 @@ from service.api.linked_data import VOID, record_body
 from service.api.records import checked_id
 from service.negotiation import acceptable, language_of_header
 from service.problems import MEDIA_TYPE as PROBLEM
-from service.problems import row_of
+from service.problems import language_asked, row_of
 from service.publication import shown_revision
 from service.representations import (
     GRAPHS,
@@ -59,16 +59,25 @@ UNION_FORMS = {"trig": "ttl", "nq": "nt"}
 """A graph without a name is the same text in both."""
 
 
+NAME_ONE = {
+    "en": "name one graph: ?graph= with its address (percent-encoded), or ?default for all together; "
+    "the whole dataset, graph by graph, is /dumps/latest.nq.gz",
+    "fr": "nommez un seul graphe : ?graph= avec son adresse (encodée avec %), ou ?default pour tous ensemble ; "
+    "le jeu de données entier, graphe par graphe, est /dumps/latest.nq.gz",
+}
+NAMED_TWICE = {
+    "en": "the path names a graph already: leave ?graph= and ?default out, or ask /graphs with one of them",
+    "fr": "le chemin nomme déjà un graphe : retirez ?graph= et ?default, ou demandez /graphs avec l’un des deux",
+}
+
+
 @router.get("/graphs")
 def graph_named(request: Request) -> Response:
     """Indirectly: `?graph=` with the graph's full address, or `?default`."""
     named = request.query_params.getlist("graph")
     default = "default" in request.query_params
     if len(named) + default != 1:
-        raise UnreadableInput(
-            "name one graph: ?graph= with its address (percent-encoded), or ?default for all together; "
-            "the whole dataset, graph by graph, is /dumps/latest.nq.gz"
-        )
+        raise UnreadableInput(NAME_ONE)
     if default:
         return _union(request, chosen_format(request, GRAPHS))
     if not is_iri(named[0]):
@@ -83,9 +92,16 @@ def graph_named(request: Request) -> Response:
 def graph_at(request: Request, path: str) -> Response:
     """Directly: `/graphs/id/city/jelgava` is the graph of that record, `/graphs/ontology` that of the vocabulary."""
     catalogue = request.app.state.catalogue
+    _refuse_second_name(request)
     ours = parse_thing_iri(catalogue.base, f"{catalogue.base}{path}")
     iri = str(record_iri(catalogue.base, *ours)) if ours else f"{DEFAULT_BASE}{path}"
     return _content(request, iri, chosen_format(request, GRAPHS))
+
+
+def _refuse_second_name(request: Request) -> None:
+    """Directly and indirectly at once: the two might differ, and one would be passed over."""
+    if "graph" in request.query_params or "default" in request.query_params:
+        raise UnreadableInput(NAMED_TWICE)
 
 
 Body = Annotated[bytes, Depends(raw_body)]
@@ -139,22 +155,26 @@ def delete_graph(
 
 
 def _record_named(request: Request, path: str) -> tuple[Kind, str]:
-    """The record whose graph the address names. Other graphs cannot be written: NotAllowed says who writes them."""
+    """The record whose graph the address names. Other graphs cannot be written: ReadOnly says why."""
     catalogue = request.app.state.catalogue
     named = request.query_params.getlist("graph")
-    if path and named:
-        raise UnreadableInput("name one graph: in the path or with ?graph=")
-    if not path and (len(named) != 1 or "default" in request.query_params):
-        raise NotAllowed(
+    if path:
+        _refuse_second_name(request)
+    elif len(named) + ("default" in request.query_params) != 1:
+        raise UnreadableInput(NAME_ONE)
+    elif not named:
+        raise ReadOnly(
             {
-                "en": "the union of all graphs is not written as one: name a record's graph with ?graph=",
-                "fr": "l’union de tous les graphes ne s’écrit pas d’un bloc : nommez le graphe d’une fiche avec ?graph=",
+                "en": "?default is the union of all graphs, which is not written as one: name a record's graph "
+                "with ?graph=, or send a new record to /graphs by POST",
+                "fr": "?default est l’union de tous les graphes, qui ne s’écrit pas d’un bloc : nommez le graphe d’une "
+                "fiche avec ?graph=, ou envoyez une nouvelle fiche à /graphs par POST",
             }
         )
     iri = f"{catalogue.base}{path}#record" if path else named[0]
     ours = parse_thing_iri(catalogue.base, iri)
     if ours is None or iri != str(record_iri(catalogue.base, *ours)):
-        raise NotAllowed(
+        raise ReadOnly(
             {
                 "en": f"{quoted(iri, 200)} is no graph of a record, such as {catalogue.base}id/city/jelgava#record; "
                 "the vocabulary's graphs come with the program",
@@ -175,7 +195,8 @@ def _standing(request: Request, kind: Kind, id: str) -> Standing:
         for revision in catalogue.ledger.history(kind.name, id)
         for rest in (revision.payload or "").split(f"<{thing}#")[1:]
     }
-    return Standing(thing, names)
+    newest = catalogue.ledger.newest(kind.name, id)
+    return Standing(thing, names, list(graph_from_ntriples(newest.payload)) if newest and newest.payload else ())
 
 
 def _statements(request: Request, body: bytes, onto: Standing | None = None) -> list[Record]:
@@ -183,7 +204,8 @@ def _statements(request: Request, body: bytes, onto: Standing | None = None) -> 
     format = RDF_TYPES[media_type_of(request, *RDF_TYPES)]
     base = request.app.state.catalogue.base
     others: list[str] = []
-    rows = list(rdf_rows("the body", text_of(body), format, base, ignored=others, onto=onto))
+    language = language_asked(request)
+    rows = list(rdf_rows("the body", text_of(body), format, base, ignored=others, onto=onto, language=language))
     if others:
         raise UnreadableInput(f"the body has statements about {quoted(others[0], 200)}, which is no part of a record")
     for row in rows:

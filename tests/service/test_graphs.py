@@ -101,6 +101,9 @@ def test_no_format_that_fits_is_told_with_those_that_there_are(client: httpx.Cli
         "?graph=https://x.org/%3E%20%7B",
         "?default&graph=https://x.org/",
         "?graph=https://x.org/&graph=https://y.org/",
+        f"/{PATH}?graph=https://x.org/",
+        f"/{PATH}?graph=",
+        f"/{PATH}?default",
     ],
 )
 def test_one_graph_is_named_by_its_full_address(client: httpx.Client, query: str) -> None:
@@ -174,4 +177,4 @@ def test_a_graph_cannot_be_written_by_anybody(client: httpx.Client) -> None:
         assert answer.status_code == 401
     answer = client.patch(f"/graphs/{PATH}", content=b"", headers={"Content-Type": "text/turtle"})
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "DELETE, GET, HEAD, POST, PUT"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, POST, PUT"

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from rdflib import RDF, SH, Graph
+from rdflib import RDF, RDFS, SH, Dataset, Graph, Literal, URIRef
 
 from kg.accounts import Accounts
 from kg.catalogue import Catalogue
+from kg.search.text import language_of
 from service.app import create_app
 from service.representations import GRAPHS
 from service.settings import Settings
@@ -122,6 +123,51 @@ def test_statements_posted_are_added_to_the_graph(store: Server) -> None:
     assert "country" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("format", GRAPHS, ids=lambda format: format.suffix)
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_what_is_posted_need_not_say_again_what_the_record_is(store: Server, format: object, is_direct: bool) -> None:
+    """A statement alone, about the record or about a part of it, in every form and by both sorts of name."""
+    suffix, media_type = format.suffix, format.media_type  # type: ignore[attr-defined]
+    id = f"pi-{suffix}-{'direct' if is_direct else 'indirect'}"
+    part = f'<#o> a mg:ContextObservation ; mg:measure <{BASE}concept/measure/population> ; mg:observedValue "86000"'
+    whole = (
+        city(id)
+        + f"{PREFIXES}<{BASE}id/city/{id}> mg:observation <{BASE}id/city/{id}#o> . "
+        + part.replace("<#o>", f"<{BASE}id/city/{id}#o>")
+    )
+    tag = put(store, f"/graphs/id/city/{id}?publish=true", whole + " .").headers["ETag"]
+    alone = Graph()
+    alone.add((URIRef(f"{BASE}id/city/{id}"), RDFS.label, Literal("Pi-sur-Mer", "fr")))
+    noted = URIRef(f"{BASE}ontology#observationNote")
+    alone.add((URIRef(f"{BASE}id/city/{id}#o"), noted, Literal("By the register.", "en")))
+    form = {"nt": "nt", "nq": "nquads", "ttl": "turtle", "trig": "trig", "rdf": "xml", "jsonld": "json-ld"}[suffix]
+    dataset = Dataset()
+    for triple in alone:
+        dataset.add(triple)
+    body = dataset.serialize(format=form) if form in ("nquads", "trig") else alone.serialize(format=form)
+    added = store.client.post(
+        f"/graphs/id/city/{id}" if is_direct else "/graphs",
+        params={"publish": "true"} | ({} if is_direct else {"graph": f"{BASE}id/city/{id}#record"}),
+        content=body,
+        headers={"Content-Type": media_type, "If-Match": tag},
+    )
+    assert added.status_code == 204, added.text
+    record = store.client.get(f"/api/cities/{id}").json()
+    assert record["name"]["fr"] == "Pi-sur-Mer"
+    (observation,) = record["observations"]
+    assert (observation["observed"], observation["observation_note"]) == ("86000", {"en": "By the register."})
+
+
+def test_what_a_body_of_rdf_gets_wrong_is_told_in_the_language_asked_for(store: Server) -> None:
+    wrong = city("rho", 'schema:addressCountry "BE", "NL" ; schema:nothing "x"')
+    headers = {"Content-Type": "text/turtle", "Accept-Language": "fr"}
+    for path in ("/graphs/id/city/rho", "/api/cities/rho"):
+        refused = store.client.put(path, content=wrong, headers={**headers, "If-None-Match": "*"})
+        assert refused.status_code == 422
+        for problem in refused.json()["problems"]:
+            assert language_of(problem["message"])[0] == "fr", problem
+
+
 def test_a_part_posted_as_a_blank_node_is_a_part_of_its_own(store: Server) -> None:
     def observed(number: str) -> str:
         part = f'a mg:ContextObservation ; mg:measure <{BASE}concept/measure/population> ; mg:observedValue "{number}"'
@@ -159,8 +205,14 @@ def test_a_graph_deleted_leaves_a_tombstone(store: Server) -> None:
     assert store.client.delete(f"{path}?reason=never+was").status_code == 428
     gone = store.client.delete(f"{path}?reason=never+was", headers={"If-Match": tag})
     assert gone.status_code == 204
-    assert store.client.get(path).status_code == 410
-    assert "never was" in store.client.get(path).json()["detail"]
+    told = store.client.get(path)
+    assert told.status_code == 410
+    assert "never was" in told.json()["detail"]
+    assert told.headers["ETag"] == gone.headers["ETag"], "what a change that brings it back is written on"
+    assert put(store, f"{path}?publish=true", city("epsilon")).status_code == 428
+    back = put(store, f"{path}?publish=true", city("epsilon"), **{"If-Match": told.headers["ETag"]})
+    assert back.status_code == 204, back.text
+    assert store.client.get(path).status_code == 200
 
 
 def test_a_lost_update_is_refused(store: Server) -> None:
@@ -197,7 +249,7 @@ def test_preconditions_are_those_of_http(store: Server) -> None:
         assert refused.status_code == 412, headers
         assert refused.json()["type"].endswith("stale-record")
     assert put(store, path, dutch, **{"If-Match": "*"}).status_code == 428
-    kept = put(store, path, dutch, **{"If-Match": f'"x", W/{tag},"1" , "{number}-ttl"', "If-None-Match": '"1"'})
+    kept = put(store, path, dutch, **{"If-Match": f'"x", W/{tag},"1" , "{number}-ttl-gzip"', "If-None-Match": '"1"'})
     assert kept.status_code == 202, kept.text
 
 
@@ -220,6 +272,10 @@ def test_a_refusal_is_a_problem_or_the_report_of_the_shapes(store: Server) -> No
     [
         ("/graphs/ontology", city("x"), "text/turtle", 403),
         ("/graphs?default", city("x"), "text/turtle", 403),
+        ("/graphs", city("x"), "text/turtle", 400),
+        ("/graphs?default&graph=urn:x", city("x"), "text/turtle", 400),
+        ("/graphs?graph=urn:x&graph=urn:y", city("x"), "text/turtle", 400),
+        ("/graphs/id/city/x?default", city("x"), "text/turtle", 400),
         ("/graphs/id/city/x", city("y"), "text/turtle", 400),
         ("/graphs/id/city/x", "", "text/turtle", 400),
         ("/graphs/id/city/x", "<<<", "text/turtle", 400),

@@ -145,6 +145,29 @@ def test_a_copy_is_sent_again_only_when_it_has_changed(client: httpx.Client) -> 
     assert len(tags) == len(PARSERS), "two forms share an entity tag"
 
 
+@pytest.mark.parametrize(
+    "path", [f"{PRACTICE}.ttl", "/graphs/shapes", PRACTICE.replace("/id/practice", "/api/practices")]
+)
+def test_a_packed_body_has_a_tag_of_its_own(client: httpx.Client, path: str) -> None:
+    def get(coding: str, held: str | None = None) -> httpx.Response:
+        return client.get(path, headers={"Accept-Encoding": coding} | ({"If-None-Match": held} if held else {}))
+
+    plain, packed = get("identity"), get("gzip")
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert (packed.content == plain.content, packed.headers["etag"] == plain.headers["etag"]) == (True, False)
+    assert get("gzip;q=0, *;q=0.1").headers["etag"] == plain.headers["etag"], "it is packed against the client's wish"
+    for one in (plain, packed):
+        tag = one.headers["etag"]
+        assert not tag.startswith("W/")
+        for coding in ("identity", "gzip"):
+            again = get(coding, f'"other", {tag}')
+            assert again.status_code == 304
+            assert "accept-encoding" in again.headers["vary"].lower()
+        assert get("gzip", tag).headers["etag"] == tag
+    assert get("gzip", packed.headers["etag"].replace("-gzip", "-zip")).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/ontology.ttl", "/themes.nt", "/catalog.jsonld", "/.well-known/void.rdf", PRACTICE])
 def test_documents_and_pages_have_tags_that_hold(client: httpx.Client, path: str) -> None:
     address = path if "." in path else path.replace("/id/", "/page/")

@@ -33,6 +33,7 @@ PROMISED = {
     "BadRequest": 422,
     "NotAuthenticated": 401,
     "NotAllowed": 403,
+    "ReadOnly": 403,
     "ProviderUnreachable": 503,
     "TooLarge": 413,
     "Busy": 503,
@@ -151,9 +152,9 @@ def test_an_address_that_is_none(server: Server) -> None:
 def test_a_method_that_is_not_answered(server: Server) -> None:
     answer = server.client.delete("/api/cities")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD, POST"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert answer.json()["detail"] == "'/api/cities' does not answer DELETE"
-    assert server.client.put("/api/suggestions").headers["allow"] == "GET, HEAD, POST"
+    assert server.client.put("/api/suggestions").headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 # In the language asked for
@@ -194,7 +195,7 @@ def test_a_problem_is_told_in_the_language_asked_for(
     assert title in (None, told["title"])
     assert detail in (None, told["detail"])
     assert answer.headers["content-language"] == language
-    assert answer.headers["vary"] == "Accept-Language"
+    assert answer.headers["vary"] == "Accept, Accept-Language"
 
 
 def test_an_address_that_is_none_is_told_in_french(server: Server) -> None:
