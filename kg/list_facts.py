@@ -27,6 +27,9 @@ FACETS = ("country", "theme", "evidence", "decade", "language", "size", "offer")
 TOLD_FOR_TRANSFER = ("core_elements", "adaptable_parts", "success_factors", "conditions")
 """Fields of a practice that speak of transfer. What is told, not the texts: they may be long, and only that they are there counts."""
 
+_FIRST_YEAR = ("start", "year", "first_day", "adopted_on")
+"""Fields that say when something began."""
+
 _WORDED = frozenset({"title"})
 """Texts whose words are kept: suggestions name practices by them."""
 
@@ -37,22 +40,36 @@ _YEAR = re.compile(r"\d{4}")
 def facets_of(kind: Kind) -> tuple[str, ...]:
     """The facets that a kind's fields allow; a kind that refers to cities has their country and size.
 
+    What is part of a mentorship has those of its mentorship; a theme its broader themes, and the languages of its labels.
+
     >>> from kg.fields import declaration
-    >>> facets_of(declaration().kind("practice")), facets_of(declaration().kind("programme"))
-    (('country', 'theme', 'evidence', 'decade', 'language', 'size'), ('decade',))
+    >>> facets_of(declaration().kind("practice")), facets_of(declaration().kind("learning"))
+    (('country', 'theme', 'evidence', 'decade', 'language', 'size'), ('country', 'theme', 'size'))
     """
     keys, refers = kind.by_key.keys(), {field.ref_kind for field in kind.fields if field.type == "ref"}
+    placed = kind.name == "city" or "city" in refers or is_part_of_mentorship(kind)
     city = kind.name == "city"
     has = {
-        "country": city or "country" in keys or "city" in refers,
-        "theme": city or ("theme" in refers and kind.name != "theme"),
+        "country": placed or "country" in keys,
+        "theme": city or "theme" in refers or is_part_of_mentorship(kind),
         "evidence": "evidence" in keys,
-        "decade": bool({"periods", "start", "year"} & keys),
-        "language": bool({"language", "languages", "working_languages"} & keys),
-        "size": city or "city" in refers,
+        "decade": not {"periods", *_FIRST_YEAR}.isdisjoint(keys),
+        "language": kind.name == "theme" or bool({"language", "languages", "working_languages"} & keys),
+        "size": placed,
         "offer": city,
     }
     return tuple(facet for facet in FACETS if has[facet])
+
+
+def is_part_of_mentorship(kind: Kind) -> bool:
+    """Whether a kind's records belong to a mentorship, as plans, visits, reflections and learnings do.
+
+    >>> from kg.fields import declaration
+    >>> [is_part_of_mentorship(declaration().kind(name)) for name in ("visit", "transfer")]
+    [True, False]
+    """
+    field = kind.by_key.get("mentorship")
+    return field is not None and field.needed is not None
 
 
 def light_record(payload: str, kind: Kind, thing: str) -> dict[str, Any]:
@@ -100,7 +117,8 @@ def facts_of(kind: Kind, record: Record) -> Facts:
     """What lists need of a record, given whole or light.
 
     `cities` are those it is placed in, `partners` those that only took part; `year` is the first it tells of; `languages`
-    are those of a practice's own texts, a city's official ones, those an offer can be worked in.
+    are those of a practice's own texts, a city's official ones, those an offer can be worked in. A part of a mentorship
+    names that: its cities and themes are the part's, where it has none itself.
 
     >>> from kg.fields import declaration
     >>> facts_of(declaration().kind("transfer"), {"from_city": "gent", "to_city": "riga", "year": "2019"})
@@ -118,7 +136,8 @@ def _other(kind: Kind, record: Record) -> Facts:
         "cities": _named(kind, record, "city"),
         "themes": _named(kind, record, "theme"),
         "evidence": record.get("evidence"),
-        "year": _first_year([record], ("start", "year")),
+        "year": _first_year([record], _FIRST_YEAR),
+        "mentorship": record.get("mentorship") if is_part_of_mentorship(kind) else None,
         "languages": sorted(record.get("languages") or record.get("working_languages") or ()),
         **{key: record[key] for key in kept if key in record},
     }

@@ -41,7 +41,7 @@ from kg.facets import (
     sure_year,
 )
 from kg.fields import declaration
-from kg.list_facts import Facts, facets_of, facts_of, light_record
+from kg.list_facts import Facts, facets_of, facts_of, is_part_of_mentorship, light_record
 from kg.matching.experience import mentor_level, noisy_or, weigh_practice
 from kg.matching.facts import CityFacts, DeclaredExperience, NeedHits, PracticeFacts
 from kg.matching.profile import Profile
@@ -51,7 +51,7 @@ from kg.views import is_shown
 if TYPE_CHECKING:
     from kg.ledger import Revision
 
-LAYOUT = "3"
+LAYOUT = "4"
 MANY = 1_000
 """Above so many changed rows at once the bit sets are made anew, which takes a second or two at 100,000 records."""
 
@@ -69,6 +69,7 @@ CREATE INDEX named_by ON named (kind, id);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 
+# What `named` has under "city" is a city's identifier, or a mentorship as `_mentorship` writes it.
 _ABOUT = "SELECT city, kind, id, facts FROM named JOIN held USING (kind, id)"
 
 _PRACTICES_OF = """
@@ -246,7 +247,7 @@ class ListView:
                 for one, facts in taken:
                     row = (one.kind, one.id, one.number, json.dumps(facts, ensure_ascii=False))
                     self._db.execute("INSERT INTO held VALUES (?, ?, ?, ?)", row)
-                    named = {(city, one.kind, one.id) for city in _cities_of(facts)}
+                    named = {(name, one.kind, one.id) for name in _names(facts)}
                     self._db.executemany("INSERT INTO named VALUES (?, ?, ?)", sorted(named))
                 touched |= self._cities_named(keys)
                 self._set_marker(marker)
@@ -297,7 +298,9 @@ class ListView:
                 self._tables = None
                 return
         moved = {id for kind, id in keys if kind == "city"}
-        affected = {*keys, *(("city", city) for city in cities), *self._naming(moved)}
+        naming = self._naming(moved)
+        whole = {_mentorship(id) for kind, id in {*keys, *naming, *self._naming(whole)} if kind == "mentorship"}
+        affected = {*keys, *(("city", city) for city in cities), *naming, *self._naming(whole)}
         if len(affected) > MANY:
             self._tables = None
             return
@@ -363,6 +366,10 @@ class ListView:
         if kind == "city":
             about = self._about(ids)
             return {id: self._city_row(facts, about.get(id, {})) for id, facts in held.items()}
+        if kind == "theme":
+            return {id: self._theme_row(id, facts) for id, facts in held.items()}
+        wholes = self._held("mentorship", sorted({one["mentorship"] for one in held.values() if "mentorship" in one}))
+        held = {id: _with_mentorship(facts, wholes) for id, facts in held.items()}
         cities = self._held("city", sorted({city for facts in held.values() for city in facts.get("cities", ())}))
         return {id: self._row(facts, cities) for id, facts in held.items()}
 
@@ -377,8 +384,13 @@ class ListView:
                     yield id, self._city_row(cities.pop(id), about)
             yield from ((id, self._city_row(facts, {})) for id, facts in cities.items())
         else:
-            for id, facts in self._db.execute("SELECT id, facts FROM held WHERE kind = ? ORDER BY id", (kind,)):
-                yield id, self._row(json.loads(facts), cities)
+            wholes = self._held("mentorship") if is_part_of_mentorship(declaration().kind(kind)) else {}
+            for id, text in self._db.execute("SELECT id, facts FROM held WHERE kind = ? ORDER BY id", (kind,)):
+                facts = json.loads(text)
+                if kind == "theme":
+                    yield id, self._theme_row(id, facts)
+                else:
+                    yield id, self._row(_with_mentorship(facts, wholes), cities)
 
     def _row(self, facts: Facts, cities: Mapping[str, Facts]) -> Row:
         """A record's values; its country, unless it has one itself, and size are those of its cities."""
@@ -397,6 +409,10 @@ class ListView:
             },
             {**({"population": populations[0]} if populations else {}), **numbers},
         )
+
+    def _theme_row(self, id: str, facts: Facts) -> Row:
+        """A theme's values: it counts for itself and its broader ones, and has the languages of its labels."""
+        return Row({"theme": self._with_broader([id]), "language": sorted(facts.get("label", ()))})
 
     def _city_row(self, facts: Facts, about: Mapping[Key, Facts]) -> Row:
         """A city's values: its themes are those of practices that are more than planned, and of stated experience."""
@@ -633,8 +649,21 @@ def unstated(profile: Profile) -> float:
     return (none + min((weight for weight in profile.evidence.values() if weight > none), default=none)) / 2
 
 
-def _cities_of(facts: Facts) -> set[str]:
-    return {*facts.get("cities", ()), *facts.get("partners", ())}
+def _names(facts: Facts) -> set[str]:
+    """What a record names whose change changes it here: cities, and the mentorship it is part of."""
+    whole = {_mentorship(facts["mentorship"])} if "mentorship" in facts else set()
+    return {*facts.get("cities", ()), *facts.get("partners", ()), *whole}
+
+
+def _mentorship(id: str) -> str:
+    """A mentorship among the names of cities: identifiers have no spaces."""
+    return f"mentorship {id}"
+
+
+def _with_mentorship(facts: Facts, wholes: Mapping[str, Facts]) -> Facts:
+    """A part of a mentorship with the cities and themes of its mentorship, where it names none of its own."""
+    whole = wholes.get(facts.get("mentorship", ""), {})
+    return {**{key: whole[key] for key in ("cities", "themes") if key in whole}, **facts}
 
 
 def _practice_facts(id: str, facts: Facts, tie: str | None, taken_up: int = 0) -> PracticeFacts:

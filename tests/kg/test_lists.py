@@ -137,6 +137,27 @@ def test_cities_come_by_experience_stated_and_by_offer(catalogue):
     assert counted(catalogue, "city", "offer") == {"full": 1, "unknown": 1}
 
 
+def test_parts_of_a_mentorship_are_where_it_is_and_themes_below_the_broader_ones(catalogue):
+    mentorship = {"kind": "mentorship", "id": "gent-riga", "title": {"en": "Ghent and Riga"}, "mentor": "gent"}
+    mentorship |= {"mentee": "riga", "mentorship_state": "running", "themes": ["housing"]}
+    seen = {"record": {"visibility": "public"}, "mentorship": "gent-riga"}
+    learning = {"kind": "learning", "id": "learnt", "side": "mentee", "learnt": {"en": "To ask first."}, **seen}
+    visit = {"kind": "visit", "id": "first", "visit_number": 1, "host": "gent", "first_day": "2021-05-03", **seen}
+    assert not catalogue.save([mentorship, learning, visit]).refused
+    assert counted(catalogue, "learning", "country") == {"BE": 1, "LV": 1}
+    assert counted(catalogue, "learning", "theme") == {"housing": 1}
+    assert counted(catalogue, "learning", "size") == {"large": 1}
+    assert counted(catalogue, "visit", "country") == {"BE": 1}, "where its host is"
+    assert counted(catalogue, "visit", "decade") == {"2020": 1}
+    assert not catalogue.save([{**mentorship, "themes": ["reception-onestop"]}, {**CITIES[0], "country": "EE"}]).refused
+    assert counted(catalogue, "learning", "country") == {"BE": 1, "EE": 1}
+    assert listed(catalogue, "learning", theme=["reception"]) == ["learnt"]
+    assert "reception-onestop" in listed(catalogue, "theme", theme=["reception"])
+    labelled = counted(catalogue, "theme", "language")
+    assert labelled["en"] == catalogue.list_records("theme")["total"]
+    assert labelled["lv"] == catalogue.list_records("theme", wanted=Wanted({"language": ["lv"]}))["total"] > 0
+
+
 def test_an_offer_ends_with_its_last_day(catalogue):
     assert not catalogue.save([offer()]).refused
     day = date(2030, 12, 31)
