@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import Request
+
 from kg import errors
-from kg.errors import KgError
+from kg.errors import BadRequest, KgError, quoted
 from kg.fields import Declaration, Field, Inner, Kind, Structure, in_language
 from service.api.models import Problem
 from service.problems import MEDIA_TYPE, OWN_MISTAKE, PROTOCOL_ROWS, ROWS, TYPES, Row
 
 COMMON = (PROTOCOL_ROWS[406][0], OWN_MISTAKE)
+
+
+async def described_parameters_only(request: Request) -> None:
+    """Dependency: a parameter that the address does not have is refused. Passed over, it would seem to have narrowed a list."""
+    operation = request.app.openapi()["paths"][request.scope["route"].path]["get"]
+    known = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+    other = next((name for name in request.query_params if name not in known), None)
+    if other is not None:
+        raise BadRequest(
+            {
+                "en": f"there is no parameter {quoted(other)} here; there are {', '.join(known)}",
+                "fr": f"il n’y a pas de paramètre {quoted(other)} ici ; il y a {', '.join(known)}",
+            }
+        )
 
 
 def problems_of(*sorts: type[KgError]) -> dict[int | str, dict[str, Any]]:

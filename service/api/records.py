@@ -22,7 +22,7 @@ from kg.fields import in_language as wording
 from kg.list_facts import facets_of
 from kg.listing import NO_FACETS, ORDERS, Wanted, values_of
 from service.access import actor
-from service.api.describing import problems_of, schema_name
+from service.api.describing import described_parameters_only, problems_of, schema_name
 from service.api.models import CityListing, Listing, PracticeListing
 from service.api.values import ID, LISTED_LIMIT, Population, Reference
 from service.negotiation import answer_language, answers_as, in_language
@@ -113,6 +113,7 @@ def _add_list(router: APIRouter, kind: Kind) -> None:
         summary=f"List {kind.path}",
         description=f"Published, public {kind.path} by identifier, with facets. {wording(kind.help, 'en')}".strip(),
         response_class=JSONResponse,
+        dependencies=[Depends(described_parameters_only)],
         responses={
             200: {"model": LISTINGS.get(kind.name, Listing)},
             **problems_of(errors.BadRequest, errors.NotAuthenticated),

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from kg import errors
-from service.api.describing import COMPUTING, problems_of
+from service.api.describing import COMPUTING, described_parameters_only, problems_of
 from service.api.models import FoundPractices, SimilarPractices
 from service.api.records import Cursor, RecordId, checked_id
 from service.api.values import LISTED_LIMIT, Language, NeedText, Population, Reference
@@ -28,6 +28,7 @@ router = APIRouter(tags=["practices"], dependencies=[Depends(answers_as("applica
     "/api/search",
     summary="Search practices",
     response_class=JSONResponse,
+    dependencies=[Depends(described_parameters_only)],
     responses={200: {"model": FoundPractices}, **problems_of(*COMPUTING)},
 )
 def search_practices(

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kg.fields import declaration
 from service.api.models import CityListing, FoundPractices, Listing, PracticeListing
 from tests.service.test_api import promise
 
@@ -72,8 +73,11 @@ def test_counts_of_cities_organisations_and_transfers_are_those_of_sparql(client
 
 
 def test_what_a_list_counts_is_what_its_filter_finds(client: httpx.Client) -> None:
-    for path in ("practices", "cities", "organisations", "programmes", "mentorships", "transfers"):
+    for path in [kind.path for kind in declaration().kinds.values()]:
         for facet, counts in facets(client, f"/api/{path}", limit=1).items():
+            if not counts:
+                assert client.get(f"/api/{path}").json()["total"] == 0, "each record has a value of each facet"
+                continue
             value, count = min(counts.items(), key=lambda one: (-one[1], one[0]))
             listing = client.get(f"/api/{path}", params={facet: value, "limit": 200}).json()
             promise(Listing, listing)
@@ -89,6 +93,18 @@ def test_several_values_of_a_facet_add_up_and_labels_are_in_french(client: httpx
     assert told["total"] == sum(one["count"] for one in chosen)
     assert "habitants" in told["facets"]["size"][0]["label"]
     assert client.get("/api/practices", params={"facets": "none"}).json()["facets"] == {}
+
+
+def test_a_parameter_that_a_list_does_not_have_is_refused_with_those_it_has(client: httpx.Client) -> None:
+    for path in ("practices", "search"):
+        told = client.get(
+            f"/api/{path}", params={"q": "x", "city": "jelgava"} if path == "search" else {"city": "jelgava"}
+        )
+        assert told.status_code == 422
+        assert "'city'" in told.json()["detail"]
+        assert "country" in told.json()["detail"]
+    french = client.get("/api/themes", params={"foo": "bar", "lang": "fr"}).json()["detail"]
+    assert french.startswith("il n’y a pas de paramètre 'foo'")
 
 
 def test_practices_of_a_theme_by_evidence_say_why(client: httpx.Client) -> None:
