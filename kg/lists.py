@@ -299,7 +299,7 @@ class ListView:
                 return
         moved = {id for kind, id in keys if kind == "city"}
         naming = self._naming(moved)
-        whole = {_mentorship(id) for kind, id in {*keys, *naming, *self._naming(whole)} if kind == "mentorship"}
+        whole = {_mentorship(id) for kind, id in {*keys, *naming} if kind == "mentorship"}
         affected = {*keys, *(("city", city) for city in cities), *naming, *self._naming(whole)}
         if len(affected) > MANY:
             self._tables = None
