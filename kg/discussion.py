@@ -11,7 +11,7 @@ from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, de
 
 from kg.accounts import Actor
 from kg.changes import role_of
-from kg.errors import BadRequest, NotAllowed, NotFound, quoted
+from kg.errors import BadRequest, NotAllowed, NotFound, StaleRecord, in_french, quoted
 from kg.fields import declaration
 from kg.ledger import Beside, Head, Key, Ledger, Revision
 from kg.places import missing_place
@@ -203,10 +203,24 @@ class Discussion:
             )
         return head
 
-    def assign(self, kind: str, id: str, accounts: Sequence[str], actor: Actor) -> tuple[str, ...]:
-        """Ask these accounts to review a record, in place of those asked before; none takes the request back."""
+    def assign(
+        self, kind: str, id: str, accounts: Sequence[str], actor: Actor, *, expected: int | None = None
+    ) -> tuple[str, ...]:
+        """Ask these accounts to review a record, in place of those asked before; none takes the request back.
+
+        Raises StaleRecord when the record is not at revision `expected` any more: what is to be reviewed is another wording.
+        """
         head = self._for_comments(kind, id, actor)
         self._rights.require_keeper(actor, declaration().kind(head.kind), "assign")
+        if expected is not None and expected != head.number:
+            raise StaleRecord(
+                {
+                    "en": f"{head.kind} {quoted(id)} is at revision {head.number} now, not {expected}: look at it again",
+                    "fr": f"{in_french(head.kind)} {quoted(id)} en est à la révision {head.number}, non {expected} : "
+                    "relisez la fiche",
+                },
+                head.number,
+            )
         if len(accounts) > 20 or any(not isinstance(one, str) or not 1 <= len(one) <= 60 for one in accounts):
             raise BadRequest("accounts: a list of at most 20 account names")
         for one in accounts:

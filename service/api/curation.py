@@ -629,14 +629,19 @@ def resolve(
     response_class=JSONResponse,
     responses={
         200: {"model": AskedReviewers, "description": "Who is asked now."},
-        **problems_of(*TALKING, errors.Busy),
+        **problems_of(*TALKING, errors.StaleRecord, errors.PreconditionMissing, errors.Busy),
     },
 )
-def assign(request: Request, kind: KindPath, id: RecordId, asked: Reviewers, who: Publisher) -> Response:
-    """In place of those asked before; an empty list takes the request back."""
+def assign(
+    request: Request, kind: KindPath, id: RecordId, asked: Reviewers, who: Publisher, if_match: IfMatch = None
+) -> Response:
+    """In place of those asked before; an empty list takes the request back. They are asked to review the revision named."""
     name = kind_of(kind).name
-    found = request.app.state.catalogue.curation.discussion.assign(name, checked_id(name, id), asked.accounts, who)
-    return JSONResponse({"accounts": list(found)}, headers=_UNKEPT)
+    talk = request.app.state.catalogue.curation.discussion
+    expected = expected_revision(request, name, checked_id(name, id), if_match)
+    return JSONResponse(
+        {"accounts": list(talk.assign(name, id, asked.accounts, who, expected=expected))}, headers=_UNKEPT
+    )
 
 
 _UNKEPT = {"Cache-Control": "no-store"}

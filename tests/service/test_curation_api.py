@@ -313,7 +313,10 @@ def test_what_waits_for_whom_is_one_question(ask: As) -> None:
     assert id not in waits("curator")
     ask("contributor", "POST", f"/api/practices/{id}/submit", {}, revision)
     assert waits("curator")[id] == {"accounts": [], "role": "curator", "not": "contributor"}
-    asked = ask("curator", "PUT", f"/api/practices/{id}/reviewers", {"accounts": ["curator-2"]})
+    revision = ask("curator", "GET", f"/api/practices/{id}?version=newest").headers["ETag"]
+    for match, status in ((None, 428), ('"1"', 412), (revision, 200)):
+        asked = ask("curator", "PUT", f"/api/practices/{id}/reviewers", {"accounts": ["curator-2"]}, match)
+        assert asked.status_code == status
     assert asked.json() == {"accounts": ["curator-2"]}
     assert id in waits("curator-2")
     assert id not in waits("curator")
