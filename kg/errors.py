@@ -74,7 +74,8 @@ class Problem:
 
     `field` is the dotted key of the field ("outcomes.claim-2.value"), "" for the record as a
     whole. `severity` is "violation" (refuses any save), "warning" (refuses publication) or
-    "info" (advice). `value` is the offending value as text, None where something is missing.
+    "info" (advice). `value` is the offending value as text, None where something is missing. `rule` is the shape that
+    says so, or what we call a rule of our own; `component` the address of the sort of constraint, for SHACL reports.
     """
 
     field: str
@@ -82,6 +83,7 @@ class Problem:
     severity: str = "violation"
     value: str | None = None
     rule: str = ""
+    component: str = ""
 
 
 def quoted(value: object, limit: int = 60) -> str:

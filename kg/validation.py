@@ -191,7 +191,8 @@ class Validation:
         message = in_language(result.messages, language) + (f" ({why})" if why else "")
         key = field.key if field else str(result.path or "")
         told = None if value is None else plain(value)
-        return Problem(where + key, message, SEVERITIES[result.severity], told, str(result.shape).rpartition("#")[2])
+        rule = str(result.shape).rpartition("#")[2]
+        return Problem(where + key, message, SEVERITIES[result.severity], told, rule, str(result.component))
 
     def _reference_problems(
         self, graph: Graph, kind: Kind, thing: Node, known: Mapping, words: Mapping, language: str
@@ -211,7 +212,9 @@ class Validation:
                     else:
                         message = words["unpublished"].format(kind=name, id=id, state=found.state)
                     severity = "violation" if found.state is None else "warning"
-                    yield Problem(where + field.key, message, severity, id, "references")
+                    yield Problem(
+                        where + field.key, message, severity, id, "references", str(SH.ClassConstraintComponent)
+                    )
 
     def _inner_reference_problems(
         self, graph: Graph, kind: Kind, thing: Node, words: Mapping, language: str
@@ -225,7 +228,10 @@ class Validation:
             if structure.cls == MG.OutcomeClaim:
                 told = (node, MG.statedIn, None) in graph or (node, MG.sourceNotSeparated, None) in graph
                 if not told:
-                    yield Problem(where + "stated_in", words["source of claim"], "warning", None, "source of claim")
+                    either = str(SH.OrConstraintComponent)
+                    yield Problem(
+                        where + "stated_in", words["source of claim"], "warning", None, "source of claim", either
+                    )
 
     def _pointers(
         self, graph: Graph, node: Node, field: Field, nodes: list, where: str, words: Mapping, language: str
@@ -237,7 +243,10 @@ class Validation:
                 names = ", ".join(sorted(iri.rpartition("#")[2] for iri in there)) or words["none there"]
                 label = next((in_language(s.label, language) for s in there.values()), str(field.refers_to))
                 message = words["no node"].format(id=str(term).rpartition("#")[2], label=label, there=names)
-                yield Problem(where + field.key, message, "violation", str(term).rpartition("#")[2], "own nodes")
+                of_class = str(SH.ClassConstraintComponent)
+                yield Problem(
+                    where + field.key, message, "violation", str(term).rpartition("#")[2], "own nodes", of_class
+                )
 
 
 def _constraints(shape: Shape, shapes: ShapesGraph) -> list[Any]:
@@ -253,7 +262,8 @@ def validation_report(error: InvalidRecord, base: str) -> Graph:
     """What a record breaks as a SHACL validation report, https://www.w3.org/TR/shacl/#validation-report.
 
     Each result has the node, path, severity, message and, where there is one, the value; the shape where a shape
-    refused it (references are checked in the ledger, and forms before there is a graph).
+    refused it (references are checked in the ledger, and forms before there is a graph: these do not conform to the
+    kind's shape as a whole, sh:NodeConstraintComponent).
 
     >>> report = validation_report(InvalidRecord("city", "gent", [Problem("country", "Say which.")]), "https://x.org/")
     >>> sorted(str(message) for message in report.objects(predicate=SH.resultMessage))
@@ -280,6 +290,8 @@ def validation_report(error: InvalidRecord, base: str) -> Graph:
         graph.add((result, SH.focusNode, thing))
         graph.add((result, SH.resultSeverity, severities.get(problem.severity, SH.Violation)))
         graph.add((result, SH.resultMessage, Literal(problem.message)))
+        component = URIRef(problem.component) if problem.component else SH.NodeConstraintComponent
+        graph.add((result, SH.sourceConstraintComponent, component))
         if field is not None:
             graph.add((result, SH.resultPath, field.path))
         if problem.value is not None:

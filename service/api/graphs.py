@@ -267,7 +267,9 @@ def _refused(request: Request, error: InvalidRecord) -> Response:
     base = request.app.state.catalogue.base
     graph = validation_report(error, base)
     format = next(one for one in GRAPHS if one.media_type == media_type)
-    return Response(serialised(graph, format), row_of(error).status, {"Vary": "Accept"}, format.media_type)
+    return Response(
+        serialised(graph, format), row_of(error).status, {"Vary": "Accept, Accept-Language"}, format.media_type
+    )
 
 
 def _content(request: Request, iri: str, format: Format) -> Response:

@@ -265,6 +265,10 @@ def test_a_refusal_is_a_problem_or_the_report_of_the_shapes(store: Server) -> No
     assert str(report.value(result, SH.resultPath)) == "https://schema.org/addressCountry"
     assert str(report.value(result, SH.focusNode)) == f"{BASE}id/city/eta"
     assert str(report.value(result, SH.sourceShape)).startswith(f"{BASE}ontology#CityShape-country")
+    for one in report.objects(predicate=SH.result):
+        for needed in (SH.focusNode, SH.resultSeverity, SH.sourceConstraintComponent):
+            assert len(list(report.objects(one, needed))) == 1, "SHACL, 3.6.2: exactly one of each"
+    assert report.value(result, SH.sourceConstraintComponent) == SH.PatternConstraintComponent
 
 
 @pytest.mark.parametrize(
