@@ -580,11 +580,12 @@ class Curation:
 
     # Steps
 
-    def submit(self, kind: str, id: str, actor: Actor, *, expected: int, note: str = "") -> Saved:
+    def submit(self, kind: str, id: str, actor: Actor, *, expected: int, note: str = "", language: str = "en") -> Saved:
         """Hand a draft over for review. Raises WrongState for a record that is no draft."""
-        return self._step(kind, id, actor, expected, note, "submitted", ("draft", "returned"), "submitted for review")
+        only, what = ("draft", "returned"), "submitted for review"
+        return self._step(kind, id, actor, expected, note, "submitted", only, what, language)
 
-    def give_back(self, kind: str, id: str, actor: Actor, *, expected: int, note: str) -> Saved:
+    def give_back(self, kind: str, id: str, actor: Actor, *, expected: int, note: str, language: str = "en") -> Saved:
         """Return a submitted record to its author; the note says what is to be mended.
 
         Raises BadRequest without a note, WrongState for a record that is not submitted.
@@ -592,7 +593,8 @@ class Curation:
         if not note.strip():
             raise BadRequest("note: say what is to be mended, so that the author can go on")
         self.rights.require_keeper(actor, declaration().kind(kind), "return")
-        return self._step(kind, id, actor, expected, note, "returned", ("submitted",), "returned to its author")
+        only, what = ("submitted",), "returned to its author"
+        return self._step(kind, id, actor, expected, note, "returned", only, what, language)
 
     def publish(
         self, kind: str, id: str, actor: Actor, *, expected: int, note: str = "", language: str = "en"
@@ -847,9 +849,18 @@ class Curation:
         return found.merged
 
     def _step(
-        self, kind: str, id: str, actor: Actor, expected: int, note: str, state: str, only: Sequence[str], what: str
+        self,
+        kind: str,
+        id: str,
+        actor: Actor,
+        expected: int,
+        note: str,
+        state: str,
+        only: Sequence[str],
+        what: str,
+        language: str,
     ) -> Saved:
-        """A step that changes the state and no word."""
+        """A step that changes the state and no word; what is still missing is told in a language."""
         found = declaration().kind(kind)
         _refuse_long("note", note, NOTE_LIMIT)
         with self._ledger.write() as transaction:
@@ -858,7 +869,7 @@ class Curation:
             _require_state(head, only, what)
             saved = self._end(transaction, head, state, actor, note, None)
             record = self._catalogue._read(self._with_content(transaction.revision(saved.revision)))
-            problems = self._problems(found, record, transaction, "en")[1]
+            problems = self._problems(found, record, transaction, language)[1]
         missing = tuple(one for one in problems if one.severity == "warning")
         return self._done(replace(saved, missing=missing))
 

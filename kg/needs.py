@@ -524,9 +524,10 @@ _WARNINGS: Mapping[str, Mapping[str, str]] = {
         "Nommez le sujet en mots simples, ou écrivez en anglais.",
     },
     "far-from-records": {
-        "en": "None of the practices looked through is close to this in meaning; what is shown shares single words with it. Say it in "
-        "other words, or take it as a sign that nobody has recorded such experience yet.",
-        "fr": "Aucune des pratiques parcourues n’en est proche par le sens ; ce qui est montré n’a que des mots isolés en commun. "
+        "en": "None of the practices looked through is close to this in meaning; what is shown, if anything, shares single words with it. "
+        "Say it in other words, or take it as a sign that nobody has recorded such experience yet.",
+        "fr": "Aucune des pratiques parcourues n’en est proche par le sens ; ce qui est montré, le cas échéant, n’a que des mots isolés en "
+        "commun. "
         "Dites-le autrement, ou voyez-y le signe que personne n’a encore documenté une telle expérience.",
     },
     "model-not-multilingual": {
@@ -536,6 +537,17 @@ _WARNINGS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+def _in_words(tag: str) -> Mapping[str, str]:
+    """What a language without a name of ours is called; its tag where nobody has a name for it.
+
+    >>> _in_words("ar")["fr"], _in_words("und-x")["en"]
+    ('arabe', 'und-x')
+    """
+    from babel import Locale
+
+    return {language: Locale(language).languages.get(tag, tag) for language in ("en", "fr")}
+
+
 def understood_json(understood: Understood, language: str, *, heard: bool = True) -> dict[str, Any]:
     """What a need was read with, in JSON: `by` ("model", "labels" or "words"), the labels with their vocabularies, a
     sentence in `language`, and warnings where the help is weak or, not `heard`, no practice is close in meaning."""
@@ -543,7 +555,8 @@ def understood_json(understood: Understood, language: str, *, heard: bool = True
     by = "model" if helped.model else ("labels" if helped.labels else "words")
     names = dict.fromkeys(vocabulary or "themes" for _, vocabulary in helped.labels)
     names |= dict.fromkeys(match.vocabulary or "themes" for match in understood.themes)
-    spoken = in_language(LANGUAGE_NAMES.get(primary(understood.language), {"en": understood.language}), language)
+    tag = primary(understood.language)
+    spoken = in_language(LANGUAGE_NAMES.get(tag) or _in_words(tag), language)
     said_names = ", ".join(in_language(_OUR_THEMES, language) if name == "themes" else name for name in names)
     shown = {"language": spoken, "count": len(helped.labels), "vocabularies": said_names}
     sentence = "label" if by == "labels" and len(helped.labels) == 1 else by

@@ -118,7 +118,14 @@ def init(
     if as_json:
         print_json(status)
     else:
-        records = ", ".join(f"{count} {kind}" for kind, count in status["records"].items() if count)
+        from kg.fields import declaration
+
+        kinds = declaration().kinds
+        records = ", ".join(
+            f"{count} {kind if count == 1 else kinds[kind].path.replace('-', ' ')}"
+            for kind, count in status["records"].items()
+            if count
+        )
         print(f"{chosen.data} is ready: {records or 'no records yet'}.")
 
 

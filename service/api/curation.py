@@ -24,7 +24,7 @@ from kg.fields import Declaration, Kind, declaration
 from kg.history import Entry
 from kg.ledger import Revision
 from kg.records import from_ntriples, graph_from_ntriples, to_json_ld
-from kg.vocabulary import record_iri, thing_iri
+from kg.vocabulary import PREFIXES, record_iri, thing_iri
 from service.access import actor, needs
 from service.api.answers import (
     AskedReviewers,
@@ -339,14 +339,18 @@ _step(
     "submit",
     "Submit a draft for review",
     "Hands a draft or a returned record over to those who review it.",
-    lambda desk, kind, id, who, expected, note, _: desk.submit(kind, id, who, expected=expected, note=note),
+    lambda desk, kind, id, who, expected, note, language: desk.submit(
+        kind, id, who, expected=expected, note=note, language=language
+    ),
     "write",
 )
 _step(
     "return",
     "Return a submitted record",
     "Gives a submitted record back to its author; the note says what is to be mended.",
-    lambda desk, kind, id, who, expected, note, _: desk.give_back(kind, id, who, expected=expected, note=note),
+    lambda desk, kind, id, who, expected, note, language: desk.give_back(
+        kind, id, who, expected=expected, note=note, language=language
+    ),
     "publish",
 )
 _step(
@@ -486,7 +490,10 @@ def version(
 def _as_rdf(revision: Revision, format: Format, request: Request) -> bytes:
     """What one revision said, without what the graph says of the record today."""
     if format is not JSON_LD:
-        return serialised(graph_from_ntriples(revision.payload or ""), format)
+        graph = graph_from_ntriples(revision.payload or "")
+        for prefix, namespace in PREFIXES.items():
+            graph.bind(prefix, namespace)
+        return serialised(graph, format)
     base = request.app.state.catalogue.base
     linked = to_json_ld(from_ntriples(revision.payload or "", base), base, f"{site_of(request)}context.jsonld")
     return json.dumps(linked, ensure_ascii=False, indent=1).encode()

@@ -194,6 +194,7 @@ def absent(request: Request, error: KgError, language: str) -> Response:
     replaced_by = f"/page/{error.kind}/{error.replaced_by}" if isinstance(error, Gone) and error.replaced_by else None
     shown = {
         "gone": isinstance(error, Gone),
+        "reason_language": language if isinstance(error, Gone) or language in error.texts() else "en",
         "reason": error.reason_in(language) if isinstance(error, Gone) else error.told(language),
         "replaced_by": replaced_by,
         "switch": switch(request.url.path if request.url.path.startswith("/page/") else f"/page{request.url.path[3:]}"),

@@ -72,6 +72,7 @@ class Asking:
         row = problems.row_of(fault) if fault is not None else None
         if fault is not None:
             shown["fault"] = fault.told(self.language)
+            shown["fault_language"] = self.language if self.language in fault.texts() else "en"
         headers = {"Content-Language": self.language, "Vary": "Accept, Accept-Language"}
         if row is not None and row.retry_after_seconds:
             headers["Retry-After"] = str(row.retry_after_seconds)
