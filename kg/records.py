@@ -183,7 +183,7 @@ class _Writer:
             field = structure.by_key.get(key)
             if field is None:
                 known = ", ".join(structure.by_key)
-                self.problem(where + str(key), self.words["unknown"].format(value=quoted(key), known=known))
+                self.problem(where + str(key), self.words["unknown"].format(value=quoted(key), known=known), value)
             elif value is not None:
                 for part in self.parts(field, value, where + key):
                     self.graph.add((node, field.path, part))
@@ -223,7 +223,7 @@ class _Writer:
             return
         for tag, wording in value.items():
             if not isinstance(tag, str) or not LANGUAGE_TAG.fullmatch(tag):
-                self.problem(where, self.words["tag"].format(value=quoted(tag)))
+                self.problem(where, self.words["tag"].format(value=quoted(tag)), tag)
             for one in wording if field.type == "texts" and isinstance(wording, list) else [wording]:
                 if not isinstance(one, str):
                     self.problem(f"{where}@{tag}", self.words[f"no {field.type}"], one)
