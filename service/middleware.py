@@ -29,6 +29,8 @@ SECURITY_HEADERS = {
 }
 """Pages load nothing but our own style sheet and run no script. A need in the address bar is not told to other sites."""
 
+_SECURITY_LINES = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+
 
 class BodyLimit:
     """Refuses a body over `limit_bytes` with 413, as declared or, when it comes in chunks, as it arrives.
@@ -91,9 +93,9 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"]
+                own = {name.lower() for name, _ in headers}
+                message["headers"] = [*headers, *(line for line in _SECURITY_LINES if line[0] not in own)]
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
@@ -113,11 +115,12 @@ class JoinedHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            lines: dict[bytes, list[bytes]] = {}
-            for name, value in scope["headers"]:
-                if name in LISTS:
-                    lines.setdefault(name, []).append(value)
-            if any(len(values) > 1 for values in lines.values()):
+            named = [name for name, _ in scope["headers"] if name in LISTS]
+            if len(set(named)) < len(named):
+                lines: dict[bytes, list[bytes]] = {}
+                for name, value in scope["headers"]:
+                    if name in LISTS:
+                        lines.setdefault(name, []).append(value)
                 others = [(name, value) for name, value in scope["headers"] if name not in LISTS]
                 joined = [(name, b", ".join(values)) for name, values in lines.items()]
                 scope = {**scope, "headers": [*others, *joined]}

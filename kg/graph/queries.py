@@ -157,8 +157,9 @@ class QueryService:
         await self.stop()
 
     async def start(self) -> None:
-        """Bring the processes up; `ask` does so by itself where this was not done."""
-        await self._ready()
+        """Bring the processes up, with one that waits for the first query; `ask` does so by itself where this was not done."""
+        holder = await self._ready()
+        self._keep(holder, await self._child(holder))
 
     def start_soon(self) -> None:
         """Bring the processes up while other things are done; what fails is tried again with the first query."""
@@ -172,7 +173,8 @@ class QueryService:
         await self._end_holder()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def status(self) -> dict[str, int]:
         """How many queries run and wait, and how many processes are there to answer them."""
@@ -325,7 +327,14 @@ class QueryService:
 
     async def _unwanted(self, holder: _Holder, forking: asyncio.Future[_Child]) -> None:
         with contextlib.suppress(_ProcessGone):
-            holder.idle.append(await forking)
+            self._keep(holder, await forking)
+
+    def _keep(self, holder: _Holder, child: _Child) -> None:
+        """Have a child wait for the next query, unless its holder has been ended meanwhile."""
+        if holder is self._holder:
+            holder.idle.append(child)
+        else:
+            child.kill()
 
     def _give_back(self, holder: _Holder, child: _Child, healthy: bool) -> None:
         child.answers += 1
@@ -395,8 +404,10 @@ class _Line:
         ticket = _Ticket(client, asyncio.get_running_loop().create_future())
         self._enter(ticket)
         try:
-            async with asyncio.timeout(self._limits.wait_seconds):
-                await ticket.called
+            if not ticket.called.done():
+                async with asyncio.timeout(self._limits.wait_seconds):
+                    await ticket.called
+            ticket.called.result()
         except TimeoutError:
             self._leave(ticket)
             raise _busy() from None

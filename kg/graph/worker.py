@@ -62,6 +62,9 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 
+STEP_QUADS = 1_000
+"""How many statements a child that nobody asks looks at before it sees whether somebody does: less than a millisecond."""
+
 SOCKETS = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 """By machine: what the system calls it (AUDIT_ARCH), and the number of the call that makes a socket."""
 
@@ -245,14 +248,33 @@ class _Child:
         self._store, self._channel = store, channel
         self._rows, self._bytes = limits["rows"], limits["answer_bytes"]
         self._at_first = _most_memory()
+        self._untouched: Iterator[ox.Quad] | None = iter(store) if limits["snapshot"] is None else None
 
     def serve(self) -> None:
-        while (message := receive(self._channel)) is not None:
+        while (message := self._next()) is not None:
             said, body = message
             if said["do"] == "update":
                 self._store.update(body.decode())
             else:
                 self._channel.sendall(self._answer(said, body))
+
+    def _next(self) -> tuple[dict[str, Any], bytes] | None:
+        """The next message. Until it comes, this child gets the memory of its statements to itself, step by step.
+
+        Reading counts references, which is writing: the first reading of each page copies it. Of a new child's joins
+        among 10,000 practices that was half of the time or more (3.0 and 2.1 ms, 1.0 afterwards), for 0.4 s of idling.
+        """
+        while self._untouched is not None and not self._is_asked():
+            if next(islice(self._untouched, STEP_QUADS - 1, None), None) is None:
+                self._untouched = None
+        return receive(self._channel)
+
+    def _is_asked(self) -> bool:
+        try:
+            self._channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
 
     def _answer(self, said: Mapping[str, Any], query: bytes) -> bytes:
         try:

@@ -350,26 +350,29 @@ async def _ask(request: Request, asked: _Asked, table: str | None, graph: str | 
         raise Busy("too many answers are still being read; send the same query again in a few seconds")
     question = Question(asked.query or "", table, graph, asked.default_graphs, asked.named_graphs)
     client = request.client.host if request.client else ""
-    asking: asyncio.Future[Answer] = asyncio.ensure_future(request.app.state.queries.ask(question, client=client))
-    tasks: list[asyncio.Future[Any]] = [asking]
+    watching: list[asyncio.Future[None]] = []
     try:
-        await asyncio.wait(tasks, timeout=SOON_SECONDS)
-        if not asking.done():
-            tasks.append(asyncio.ensure_future(_left(request)))
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done():
-            raise Busy("the client went away")
-        return asking.result()
+        async with asyncio.timeout(None) as asking:
+            soon = asyncio.get_running_loop().call_later(
+                SOON_SECONDS, lambda: watching.append(asyncio.ensure_future(_end_when_left(request, asking)))
+            )
+            queries: QueryService = request.app.state.queries
+            return await queries.ask(question, client=client)
+    except TimeoutError:
+        raise Busy("the client went away") from None
     finally:
-        unfinished = [task for task in tasks if task.cancel()]
-        if unfinished:
-            await asyncio.gather(*unfinished, return_exceptions=True)
+        soon.cancel()
+        for watcher in watching:
+            watcher.cancel()
+        if watching:
+            await asyncio.gather(*watching, return_exceptions=True)
 
 
-async def _left(request: Request) -> None:
-    """Return when the client has closed its connection; for a request whose body has been read."""
+async def _end_when_left(request: Request, asking: asyncio.Timeout) -> None:
+    """Let the time be over when the client has closed its connection; for a request whose body has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    asking.reschedule(asyncio.get_running_loop().time())
 
 
 class _Outbox:

@@ -490,6 +490,49 @@ def test_an_asker_who_leaves_frees_the_place(graph: OxigraphStore) -> None:
     using(graph, work, Limits(at_once=1, deadline_seconds=600))
 
 
+def test_a_process_that_waits_has_its_memory_to_itself_before_it_is_asked() -> None:
+    async def work(service: QueryService) -> None:
+        await service.start()
+        _, child = service.processes()
+        await until(lambda: own_bytes(child) > 10_000_000)
+        await until(lambda: is_asleep(child))
+        before = own_bytes(child)
+        assert (await ask(service, COUNT, table="text/csv")).body.split() == [b"n", b"50700"]
+        # What is asked then copies nothing more of the graph: without the waiting it copied all of it.
+        assert own_bytes(child) - before < 3_000_000
+
+    with OxigraphStore(None, BASE) as store:
+        store.apply([city(f"c{number}", number, *map(str, range(500))) for number in range(1, 101)], 100)
+        using(store, work)
+
+
+def test_changes_and_queries_that_come_meanwhile_are_heard() -> None:
+    async def work(service: QueryService) -> None:
+        await service.start()
+        _, child = service.processes()
+        for number in range(101, 141):
+            store.apply([city(f"c{number}", number, "new")], number)
+            found = await ask(service, 'SELECT (COUNT(*) AS ?n) { ?c <urn:name> "new" }', table="text/csv")
+            assert found.body.split() == [b"n", str(number - 100).encode()]
+        assert service.processes()[1:] == [child]
+        await until(lambda: is_asleep(child))
+
+    with OxigraphStore(None, BASE) as store:
+        store.apply([city(f"c{number}", number, *map(str, range(500))) for number in range(1, 101)], 100)
+        using(store, work)
+
+
+def own_bytes(pid: int) -> int:
+    """Bytes that a process has for itself alone."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_Dirty"))
+
+
+def is_asleep(pid: int) -> bool:
+    """Whether a process waits in the call that reads its socket, with nothing else to do."""
+    return Path(f"/proc/{pid}/wchan").read_text().startswith("unix_stream")
+
+
 @pytest.mark.usefixtures("at_once")
 def test_when_the_holder_dies_another_is_started(graph: OxigraphStore) -> None:
     async def work(service: QueryService) -> None:
