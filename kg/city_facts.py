@@ -264,6 +264,24 @@ def _share(observations: Sequence[Values]) -> float | None:
     return max(shares)[1] / 100 if shares else None
 
 
+UNION_CODES = {"EL": "GR", "UK": "GB"}
+"""Countries for which the European institutions write another code than ISO 3166-1."""
+
+_NO_COUNTRIES = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
+"""What CLDR, the Unicode consortium's list, names beside countries."""
+
+
+def country_code(text: str) -> str | None:
+    """The two letters of a country (ISO 3166-1), in capitals; None for what is none.
+
+    >>> country_code("lv"), country_code("EL"), country_code("XX"), country_code("Latvia")
+    ('LV', 'GR', None, None)
+    """
+    code = UNION_CODES.get(text.upper(), text.upper())
+    known = re.fullmatch("[A-Z]{2}", code) and code in Locale("en").territories
+    return code if known and code not in _NO_COUNTRIES else None
+
+
 @lru_cache(maxsize=500)
 def country_names(code: str) -> Mapping[str, str]:
     """A country's names in English and French; its code where it has none.

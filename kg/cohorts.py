@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kg.city_facts import country_names
+from kg.city_facts import country_code, country_names
 from kg.errors import BadRequest, KgError, TooLarge, TooSlow, UnreadableInput, quoted
 from kg.fields import in_language
 from kg.matching import cohorts
@@ -400,9 +400,9 @@ def _yes(data: Mapping[str, Any], where: str, key: str) -> bool:
 
 
 def _country(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch("[A-Za-z]{2}", value):
+    if not isinstance(value, str) or (code := country_code(value)) is None:
         raise BadRequest(f"rules.countries: {quoted(value)} is no country; use two letters such as 'BE' (ISO 3166-1)")
-    return value.upper()
+    return code
 
 
 def _tags(value: Any, where: str) -> tuple[str, ...]:

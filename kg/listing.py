@@ -11,7 +11,7 @@ from typing import Any
 
 from babel import Locale
 
-from kg.city_facts import country_names
+from kg.city_facts import country_code, country_names
 from kg.errors import BadRequest, quoted
 from kg.facets import SIZES, UNKNOWN, size_band
 from kg.fields import declaration, in_language
@@ -106,8 +106,8 @@ def _value(kind: str, facet: str, value: str, known: Known) -> str:
     """One value as it is stored."""
     if facet == "theme":
         return known.theme(value, "theme")
-    if facet == "country" and re.fullmatch("[A-Za-z]{2}", value) and value.upper() in _territories("en"):
-        return value.upper()
+    if facet == "country" and (code := country_code(value)):
+        return code
     if facet == "language" and LANGUAGE_TAG.fullmatch(value):
         return value.lower()
     if facet == "decade" and re.fullmatch("[0-9]{3}0", value):
@@ -239,11 +239,6 @@ def value_label(kind: str, view: ListView, facet: str, value: str, language: str
 @lru_cache(maxsize=4)
 def _languages(language: str) -> Mapping[str, str]:
     return dict(Locale(language).languages)
-
-
-@lru_cache(maxsize=4)
-def _territories(language: str) -> Mapping[str, str]:
-    return dict(Locale(language).territories)
 
 
 def written_place(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
-from kg.city_facts import LEVELS, country_names
+from kg.city_facts import LEVELS, country_code, country_names
 from kg.errors import BadRequest, TooLarge, quoted
 from kg.fields import in_language
 from kg.matching.diversity import spread_sentence
@@ -264,9 +264,9 @@ def _inhabitants(value: Any, where: str) -> int | None:
 def _country(value: Any, where: str) -> str:
     """A country by its two letters (ISO 3166-1)."""
     text = _string(value, where)
-    if not re.fullmatch(r"[A-Za-z]{2}", text):
+    if (code := country_code(text)) is None:
         raise BadRequest(f"{where}: {quoted(text)} is no country; use two letters such as 'LV' (ISO 3166-1)")
-    return text.upper()
+    return code
 
 
 def _language(value: Any, where: str) -> str | None:

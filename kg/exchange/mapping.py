@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kg.city_facts import UNION_CODES
 from kg.errors import BadRequest, NotFound, Problem, TooLarge, UnreadableInput, quoted
 from kg.exchange.spreadsheets import Table, TableRow, restored
 from kg.exchange.tables import Column, Edit, Unreadable, Wanted, value_of
@@ -729,5 +730,5 @@ def country_code(text: str) -> str:
     """
     given = text.strip()
     if re.fullmatch(r"[A-Z]{2}", given):
-        return {"EL": "GR", "UK": "GB"}.get(given, given)
+        return UNION_CODES.get(given, given)
     return _countries().get(folded(given), "")

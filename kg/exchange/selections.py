@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kg.accounts import READER, Actor
+from kg.city_facts import country_code
 from kg.errors import BadRequest, DataFolderUnusable, NotAllowed, quoted
 from kg.exchange.spreadsheets import write_csv, write_workbook, write_zip
 from kg.exchange.tables import sheets
@@ -61,6 +62,10 @@ class Selection:
                 raise BadRequest(f"{quoted(state)} is not a state: one of {', '.join(STATES)}")
         for id in (*self.ids, *self.themes, *self.cities):
             check_id("record", id)
+        for code in self.countries:
+            if country_code(code) is None:
+                raise BadRequest(f"country: {quoted(code)} is no country; use two letters such as LV (ISO 3166-1)")
+        object.__setattr__(self, "countries", tuple(country_code(code) for code in self.countries))
 
 
 def selected(catalogue: Catalogue, selection: Selection, actor: Actor = READER) -> Iterator[tuple[Record, Revision]]:

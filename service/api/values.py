@@ -77,10 +77,18 @@ def _languages() -> Collection[str]:
 
 
 def checked_country(code: Any) -> Any:
-    """An ISO 3166 country code of two letters, in capitals."""
-    if isinstance(code, str) and not re.fullmatch("[A-Za-z]{2}", code):
+    """An ISO 3166 country code of two letters, in capitals; EL and UK are Greece and the United Kingdom.
+
+    >>> checked_country("el")
+    'GR'
+    """
+    from kg.city_facts import country_code
+
+    if not isinstance(code, str):
+        return code
+    if (known := country_code(code)) is None:
         raise PydanticCustomError("country_code", "this is no country code; write two letters, such as 'BE' or 'LV'")
-    return code.upper() if isinstance(code, str) else code
+    return known
 
 
 def checked_reference(value: str) -> str:
