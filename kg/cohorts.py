@@ -211,8 +211,12 @@ def read_cohort(data: Any, source: Source) -> Wanted:
     ids, cities = {one.id for one in mentees}, {one.city for one in mentors}
 
     def pairs(key: str) -> tuple[tuple[str, str], ...]:
-        return _pairs(rules.get(key), f"rules.{key}", ids, cities)
+        return _pairs(rules.get(key), f"rules.{key}", ids, cities, source)
 
+    fixed = pairs("fixed")
+    for mentee, mentor in fixed:
+        if mentee == mentor:
+            raise BadRequest(f"rules.fixed: {quoted(mentee)} cannot be its own mentor; name another city")
     per = _one_of(data.get("mentor_per", "mentee"), "mentor_per", ("mentee", "need"))
     band = rules.get("lowest_band")
     countries = rules.get("countries")
@@ -227,7 +231,7 @@ def read_cohort(data: Any, source: Source) -> Wanted:
         name=_text(data.get("name", ""), "name", least=0),
         per_need=per == "need",
         vetoes=pairs("vetoes"),
-        fixed=pairs("fixed"),
+        fixed=fixed,
         known=pairs("known"),
         known_pairs=_one_of(rules.get("known_pairs", "prefer"), "rules.known_pairs", tuple(KNOWN_PAIRS)),
         countries={
@@ -271,7 +275,9 @@ def _mentee(data: Any, where: str, shared: Mapping[str, Any], source: Source) ->
         city = source.city(_text(data["city"], f"{where}.city"), f"{where}.city")
         if data.get("id") is not None:
             raise BadRequest(f"{where}.id: a city on record has its own id, {quoted(city)}; leave it out")
-    id = city or _text(data.get("id"), f"{where}.id")
+    if city is None and data.get("id") is None:
+        raise BadRequest(f"{where}.id: it is missing; give the city an id such as 'new-town', by which rules name it")
+    id = city or _text(data["id"], f"{where}.id")
     if not re.fullmatch(r"[a-z0-9]+(-{1,2}[a-z0-9]+)*", id) or len(id) > 100:
         raise BadRequest(f"{where}.id: {quoted(id)} is no id; use small letters, digits and hyphens such as 'new-town'")
     needs = data.get("needs")
@@ -284,7 +290,7 @@ def _mentee(data: Any, where: str, shared: Mapping[str, Any], source: Source) ->
         request = read_request(asked, source)
     except (BadRequest, TooLarge) as error:
         raise type(error)(f"{where}.{error}") from error
-    if not city and source_has(source, id):
+    if not city and city_on_record(source, id):
         raise BadRequest(f"{where}.id: {quoted(id)} is a city on record; name it as city, or choose another id")
     return MenteeWanted(
         id,
@@ -295,13 +301,12 @@ def _mentee(data: Any, where: str, shared: Mapping[str, Any], source: Source) ->
     )
 
 
-def source_has(source: Source, id: str) -> bool:
-    """Whether an id is that of a city on record."""
+def city_on_record(source: Source, name: str) -> str | None:
+    """The identifier of a city that is on record under this identifier or address; None where none is."""
     try:
-        source.city(id, "")
+        return source.city(name, "")
     except KgError:
-        return False
-    return True
+        return None
 
 
 def _mentors(data: Any, source: Source) -> tuple[MentorWanted, ...]:
@@ -339,17 +344,20 @@ def _mentors(data: Any, source: Source) -> tuple[MentorWanted, ...]:
     return tuple(found[city] for city in sorted(found))
 
 
-def _pairs(data: Any, where: str, mentees: set[str], mentors: set[str]) -> tuple[tuple[str, str], ...]:
-    """Pairs that a rule names; both must be in the cohort."""
+def _pairs(data: Any, where: str, mentees: set[str], mentors: set[str], source: Source) -> tuple[tuple[str, str], ...]:
+    """Pairs that a rule names, cities by their identifiers or addresses; both must be in the cohort."""
     found = set()
     for place, one in enumerate(_list(data if data is not None else [], where, 0, MOST_PAIRS_NAMED)):
         at = f"{where}[{place}]"
         _only(one, at, "mentee", "mentor")
-        pair = (_text(one.get("mentee"), f"{at}.mentee"), _text(one.get("mentor"), f"{at}.mentor"))
-        for id, ids, role in ((pair[0], mentees, "mentee"), (pair[1], mentors, "mentor")):
+        pair = []
+        for role, ids in (("mentee", mentees), ("mentor", mentors)):
+            named = _text(one.get(role), f"{at}.{role}")
+            id = named if named in ids else city_on_record(source, named)
             if id not in ids:
-                raise BadRequest(f"{at}.{role}: {quoted(id)} is no {role} of this cohort")
-        found.add(pair)
+                raise BadRequest(f"{at}.{role}: {quoted(named)} is no {role} of this cohort")
+            pair.append(id)
+        found.add((pair[0], pair[1]))
     return tuple(sorted(found))
 
 
@@ -482,7 +490,9 @@ class Table:
         change = {"prefer": KNOWN_POINTS, "avoid": -KNOWN_POINTS}.get(self.wanted.known_pairs, 0.0)
         for mentee, mentor in self.wanted.known:
             for number in self._seats_of(mentee):
-                utilities[number, place[mentor]] = max(0.0, utilities[number, place[mentor]] + change)
+                cell = (number, place[mentor])
+                if not np.isnan(utilities[cell]):  # that two cities know each other is no practice on record
+                    utilities[cell] = max(0.0, utilities[cell] + change)
         return utilities
 
     @property
@@ -553,8 +563,9 @@ class Table:
         if wanted.lowest_band:
             bands = ["strong", "good", "possible", "weak"]
             weaker = bands[bands.index(wanted.lowest_band) + 1 :]
-            cells = [i * width + j for (i, j), band in sorted(self._bands.items()) if band in weaker]
-            if cells:
+            settled = {cell for named in wanted.fixed for cell in pair(*named).tolist()}
+            weak = {i * width + j for (i, j), band in self._bands.items() if band in weaker}
+            if cells := sorted(weak - settled):
                 yield Rule("band", (wanted.lowest_band,), np.array(cells, dtype=np.int64), most=0)
         if wanted.visits is not None:
             each = np.repeat([float(3 if s.mentee.visits is None else s.mentee.visits) for s in self.seats], width)

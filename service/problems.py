@@ -263,8 +263,9 @@ def refusal_of_validation(faults: Sequence[Mapping[str, Any]]) -> Refusal:
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
-    """One fault in the form of `problems`, its place without the leading "body" or "query"."""
-    place = [str(part) for part in fault["loc"][1:] if part != "function-after"]
+    """One fault in the form of `problems`, its place without the leading "body" or "query", and without what only the
+    validator sees there: "(list)" for a branch that takes lists."""
+    place = [str(part) for part in fault["loc"][1:] if part != "function-after" and not str(part).startswith("(")]
     entry: dict[str, Any] = {"field": ".".join(place), "message": _sentence(fault), "severity": "violation"}
     value = fault.get("input")
     if isinstance(value, str | int | float | bool):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Depends, Request
 from fastapi.openapi.models import Example
 from fastapi.responses import JSONResponse
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from kg import errors
 from service.api.describing import COMPUTING, problems_of
@@ -65,6 +65,16 @@ class CohortMentor(Given):
     )
 
 
+MentorOrCity = Annotated[
+    CohortMentor,
+    BeforeValidator(
+        lambda given: {"city": given} if isinstance(given, str) else given,
+        json_schema_input_type=CohortMentor | Reference,
+    ),
+]
+"""A mentor, or the name of its city alone. One of the two is judged, so that a refusal names one place."""
+
+
 class Pair(Given):
     """A mentee and a mentor of the cohort, by their ids."""
 
@@ -104,10 +114,11 @@ class CohortRequest(Given):
 
     name: Name = ""
     mentees: list[CohortMentee] = Field(min_length=1, max_length=500)
-    mentors: (
-        Annotated[list[CohortMentor | Reference], Field(min_length=1, max_length=500)]
-        | Literal["all available", "all on record"]
-    )
+    mentors: Annotated[
+        Annotated[list[MentorOrCity], Field(min_length=1, max_length=500), Tag("(list)")]
+        | Annotated[Literal["all available", "all on record"], Tag("(words)")],
+        Discriminator(lambda given: "(words)" if isinstance(given, str) else "(list)"),
+    ]
     rules: CohortRules = Field(default_factory=CohortRules)
     mentor_per: Literal["mentee", "need"] = Field(
         default="mentee", description="One mentor for all needs of a mentee, or one for each need."

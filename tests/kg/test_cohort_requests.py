@@ -244,6 +244,42 @@ def test_pairs_that_know_each_other_count_as_the_request_says() -> None:
     assert "know each other" in totals["exclude"]["unmatched"][0]["text"]
 
 
+@pytest.mark.parametrize("way", ["prefer", "avoid", "ignore"])
+def test_that_two_cities_know_each_other_is_no_practice_on_record(way: str) -> None:
+    known = {"known": [{"mentee": "delft", "mentor": "cork"}], "known_pairs": way}
+    told = answer(wanted(mentees=[{"city": "delft"}], mentors=["cork"], rules=known))
+    assert (told["pairs"], told["unmatched"][0]["code"]) == ([], "nothing-found")
+    told = answer(wanted(mentees=[{"city": "delft", "must": True}], mentors=["cork"], rules=known))
+    assert not told["feasible"]
+
+
+def test_a_settled_pair_may_be_weaker_than_the_lowest_band() -> None:
+    fixed = {"fixed": [{"mentee": "delft", "mentor": "bruges"}]}
+    told = answer(wanted(rules={**fixed, "lowest_band": "strong"}))
+    assert told["feasible"]
+    settled = next(one for one in told["pairs"] if one["fixed"])
+    assert (settled["mentor"]["id"], settled["band"]) == ("bruges", "good")
+    assert {one["band"] for one in told["pairs"] if not one["fixed"]} == {"strong"}
+
+
+def test_rules_name_cities_by_identifier_or_address() -> None:
+    class Addressed(Towns):
+        def city(self, name: str, where: str) -> str:
+            return super().city(name.removeprefix("https://example.org/id/city/"), where)
+
+    def read(*names: str) -> Wanted:
+        vetoes = {"vetoes": [dict(zip(("mentee", "mentor"), names, strict=True))]}
+        return read_cohort({"mentees": [{"city": "delft"}], "mentors": ["arles"], "rules": vetoes}, Addressed())
+
+    assert read("https://example.org/id/city/delft", "https://example.org/id/city/arles") == read("delft", "arles")
+    with pytest.raises(BadRequest, match="city/cork' is no mentor of this cohort"):
+        read("delft", "https://example.org/id/city/cork")
+
+
+def test_a_country_goes_by_its_code_or_by_the_one_that_the_union_writes() -> None:
+    assert wanted(rules={"countries": {"EL": 1, "uk": 2}}).countries == {"GR": 1, "GB": 2}
+
+
 def test_each_need_may_get_a_mentor_of_its_own() -> None:
     mentees = [{"city": "evora", "needs": [{"text": "work"}, {"text": "trees"}]}]
     told = answer(wanted(mentees=mentees, mentor_per="need"))
@@ -351,6 +387,9 @@ MENTEE = {"city": "delft"}
         ({"rules": {"vetoes": [{"mentee": "delft", "mentor": "vienna"}]}}, "'vienna' is no mentor of this cohort"),
         ({"rules": {"fixed": [{"mentee": "arles", "mentor": "arles"}]}}, "'arles' is no mentee of this cohort"),
         ({"rules": {"countries": {False: 1}}}, "'False' is no country"),
+        ({"rules": {"countries": {"XX": 1}}}, "'XX' is no country"),
+        ({"rules": {"fixed": [{"mentee": "evora", "mentor": "evora"}]}, "mentors": ["evora"]}, "its own mentor"),
+        ({"mentees": [{"profile": {}, "needs": [{"text": "heat"}]}]}, r"mentees\[0\].id: it is missing"),
         ({"rules": {"countries": {"BE": 1.5}}}, "rules.countries.BE: give a whole number"),
         ({"rules": {"known_pairs": "like"}}, "'like' is none of prefer, avoid, exclude, ignore"),
         ({"rules": {"visits": -1}}, "rules.visits"),

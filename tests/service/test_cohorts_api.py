@@ -127,6 +127,10 @@ def test_every_part_of_an_answer_is_described(client: httpx.Client, inclucities:
         ({"mentees": []}, 422, "mentees"),
         ({"mentors": ["atlantis"]}, 422, "there is no city 'atlantis' on record"),
         ({"mentors": "all available"}, 422, "no city on record offers to mentor"),
+        ({"mentors": ["Gent"]}, 422, "mentors.0.city: this is neither a short identifier"),
+        ({"mentors": [{"city": "ghent", "at_most": True}]}, 422, "mentors.0.at_most: "),
+        ({"mentors": 3}, 422, "mentors: "),
+        ({"mentors": "everybody"}, 422, "mentors: "),
         ({"rules": {"vetos": []}}, 422, "rules.vetos"),
         ({"rules": {"visits": 10**40}}, 422, "rules.visits"),
         ({"time_limit_seconds": 1e9}, 422, "time_limit_seconds"),
@@ -140,7 +144,10 @@ def test_what_cannot_be_used_is_refused_with_its_place(
     asked = {"mentees": [{"city": "jelgava"}], "mentors": ["schaerbeek"], **change}
     answer = client.post("/api/cohorts", json=asked)
     assert answer.status_code == status, answer.text
-    assert said in answer.json()["detail"]
+    detail = answer.json()["detail"]
+    assert said in detail
+    assert len(answer.json().get("problems", [said])) == 1
+    assert not re.search(r"[(\[]list|union|literal|Cohort", detail)
 
 
 # On the command line
