@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import os
 import signal
 import sys
 import threading
@@ -783,8 +784,22 @@ def read(data: Path | None, question: Callable[[Catalogue | RunningService], T])
     owner = DataFolder.open(settings(data=data).data).owner()
     if owner is not None and owner.url is not None:
         return question(RunningService(owner.url))
+    _keep_native_output_apart()
     with opened(data) as catalogue:
         return question(catalogue)
+
+
+def _keep_native_output_apart() -> None:
+    """From now on what native code prints goes to standard error, and standard output has answers alone.
+
+    The solver of cohorts and sets prints a line in some solves ("HighsMipSolverData::transformNewIntegerFeasibleSolution
+    tmpSolver.run();"), whatever it is told; it would stand before a JSON document, or within a table.
+    """
+    sys.stdout.flush()
+    kept = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+    kept.reconfigure(line_buffering=kept.isatty())
+    os.dup2(2, 1)
+    sys.stdout = kept
 
 
 def suggestion_request(

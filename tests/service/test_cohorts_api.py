@@ -161,10 +161,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, start_folder: Path) -> Path:
     return folder
 
 
-def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, folder: Path, program: str = "from service.cli import main; main()"
+) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MENTORGRAPH_")}
     return subprocess.run(
-        [sys.executable, "-c", "from service.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", program, *map(str, arguments)],
         cwd=folder,
         env={**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "NO_COLOR": "1"},
         capture_output=True,
@@ -181,6 +183,27 @@ def test_a_file_is_paired_on_the_command_line(place: Path) -> None:
     assert result.stdout.count(" less: ") == 1
     assert "accompanies" in result.stdout
     assert "Weighed with the profile peer-learning, version " in result.stdout
+
+
+NOISY = """
+import ctypes
+from kg.catalogue import Catalogue
+from service.cli import main
+
+def noisily(self, request, *, language, kept=Catalogue.pair_cohort):
+    ctypes.CDLL(None).printf(b"a line of the solver's own\\n")
+    return kept(self, request, language=language)
+
+Catalogue.pair_cohort = noisily
+main()
+"""
+
+
+def test_what_the_solver_prints_is_no_part_of_the_answer(place: Path) -> None:
+    result = run("cohort", shipped("cohorts/inclucities.yaml"), "--json", folder=place, program=NOISY)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["feasible"]
+    assert "a line of the solver's own" in result.stderr
 
 
 def test_figures_have_a_comma_in_french(place: Path) -> None:
