@@ -71,12 +71,14 @@ def test_everything_works_without_javascript(browser: Browser, server: Server) -
     context.close()
 
 
+@pytest.mark.parametrize("language", ["en", "fr"])
 @pytest.mark.parametrize("width", [320, 1280])
-def test_nothing_is_cut_off_on_a_small_screen(page: Page, width: int) -> None:
+def test_nothing_is_cut_off_on_a_small_screen(page: Page, width: int, language: str) -> None:
     """WCAG 1.4.10: 320 pixels wide without scrolling in two directions."""
     page.set_viewport_size({"width": width, "height": 900})
-    page.goto(PAGES["suggestions"])
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for address in ("/?", f"{PAGES['suggestions']}&"):
+        page.goto(f"{address}lang={language}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_print_view_has_the_answer_and_not_the_controls(page: Page) -> None:
