@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kg import errors
 from kg.errors import KgError, Words, plain, quoted
-from service.negotiation import LANGUAGES, PROBLEM, language_of_header
+from service.negotiation import LANGUAGES, PROBLEM, language_of_header, most_wanted
 
 log = logging.getLogger("mentorgraph.service")
 
@@ -306,7 +306,13 @@ async def _of_protocol(request: Request, error: Exception) -> Response:
     holes = {"path": quoted(request.url.path, 200), "method": request.method, "detail": error.detail}
     detail = {language: text.format(**holes) for language, text in template.items()}
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
-    return Refusal(row, detail).response(request, headers)
+    refusal = Refusal(row, detail)
+    for_people = most_wanted(request.headers.get("accept"), [MEDIA_TYPE], only_by_name=["text/html"]) == "text/html"
+    if error.status_code == 404 and request.method in ("GET", "HEAD") and for_people:
+        from service.pages.records import nowhere  # pages tell errors in the words of this module
+
+        return nowhere(request, refusal)
+    return refusal.response(request, headers)
 
 
 def _allowed(request: Request) -> str:

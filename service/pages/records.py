@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from babel.dates import format_date
 from fastapi import APIRouter, Request
@@ -193,6 +193,7 @@ def absent(request: Request, error: KgError, language: str) -> Response:
     """The page in place of a record that was withdrawn or never was, with the status that the error has anywhere."""
     replaced_by = f"/page/{error.kind}/{error.replaced_by}" if isinstance(error, Gone) and error.replaced_by else None
     shown = {
+        "heading": None,
         "gone": isinstance(error, Gone),
         "reason_language": language if isinstance(error, Gone) or language in error.texts() else "en",
         "reason": error.reason_in(language) if isinstance(error, Gone) else error.told(language),
@@ -202,6 +203,21 @@ def absent(request: Request, error: KgError, language: str) -> Response:
     body = page("absent.html", language, shown)
     headers = {"Content-Language": language, "Vary": "Accept, Accept-Language", "Cache-Control": "no-cache"}
     return Response(body, problems.row_of(error).status, headers, HTML)
+
+
+def nowhere(request: Request, refusal: problems.Refusal) -> Response:
+    """The page at an address that there is none of, for people; programs get the problem document."""
+    language = problems.language_asked(request)
+    said = refusal.body(request.url.path, language)
+    shown = {
+        "heading": said["title"],
+        "gone": False,
+        "reason_language": language,
+        "reason": said["detail"],
+        "switch": switch(quote(request.url.path)),
+    }
+    headers = {"Content-Language": language, "Vary": "Accept, Accept-Language", "Cache-Control": "no-cache"}
+    return Response(page("absent.html", language, shown), refusal.row.status, headers, HTML)
 
 
 def title_of(kind: Kind, record: Record, reading: _Reading) -> Wording:

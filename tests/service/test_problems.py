@@ -149,6 +149,23 @@ def test_an_address_that_is_none(server: Server) -> None:
     assert answer.json()["instance"] == "/api/nothing"
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("path", ["/themse", "/api/nothing", "/page", "/%3Cscript%3E"])
+def test_a_browser_gets_a_page_at_an_address_that_is_none(server: Server, path: str) -> None:
+    asked = {"Accept": BROWSER, "Accept-Language": "fr"}
+    answer = server.client.get(path, headers=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert answer.headers["content-language"] == "fr"
+    assert "<h1>Il n’y a rien ici</h1>" in answer.text
+    assert "/docs donne la liste des adresses" in answer.text
+    assert "<script>" not in answer.text
+    assert f'href="{path}?lang=en"' in answer.text
+    assert "There is nothing here" in server.client.get(f"{path}?lang=en", headers=asked).text
+    assert server.client.post(path, headers=asked).headers["content-type"] == "application/problem+json"
+
+
 def test_a_method_that_is_not_answered(server: Server) -> None:
     answer = server.client.delete("/api/cities")
     assert answer.status_code == 405
