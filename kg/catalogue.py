@@ -41,7 +41,17 @@ from kg.matching.profile import Profile
 from kg.matching.profiles import BUILT_IN, MENTORING, named_profile, profile_json
 from kg.needs import analyse_needs, understood_json
 from kg.profiles import profiles_of
-from kg.records import SURROGATE, Record, check_id, from_ntriples, references, to_graph, to_ntriples
+from kg.records import (
+    SURROGATE,
+    Record,
+    check_id,
+    completed,
+    from_ntriples,
+    readable_graph,
+    references,
+    to_ntriples,
+    with_meant_problems,
+)
 from kg.rights import tombstone
 from kg.search.embedding import Embedder, current_model, load_embedder
 from kg.search.index import IN_PROCESS
@@ -575,7 +585,7 @@ class Catalogue:
         expected: int | None = None,
     ) -> LoadReport:
         """Every step that can fail comes before the commit; a refused record rolls the transaction back."""
-        wanted = self._wanted(rows, report)
+        wanted = self._wanted(rows, report, language)
         try:
             with self.ledger.write() as transaction:
                 state = "published" if publish else "draft"
@@ -591,7 +601,7 @@ class Catalogue:
                         one.graph, declaration().kind(one.key[0]), one.key[1], self.base, known, language=language
                     )
                     problems += self._below_itself(one, wanted, transaction, language)
-                    refused = refusing(problems, publish=publish)
+                    refused = refusing(with_meant_problems(one.form, problems), publish=publish)
                     if refused:
                         report.refused.append((one.place, InvalidRecord(*one.key, refused)))
                     else:
@@ -614,16 +624,17 @@ class Catalogue:
             except Busy as error:  # an engine elsewhere is away: the record is saved, the view takes it later
                 log.warning("the %s view will follow later: %s", follower.view.name, error)
 
-    def _wanted(self, rows: Sequence[Row], report: LoadReport) -> list[_Wanted]:
-        """The rows whose form is right, as graphs; the others are noted as refused."""
+    def _wanted(self, rows: Sequence[Row], report: LoadReport, language: str) -> list[_Wanted]:
+        """The rows as graphs, as far as they can be read; those that cannot be are noted as refused."""
         found: dict[tuple[str, str], _Wanted] = {}
         for row in rows:
             try:
                 if row.error is not None:
                     raise row.error
                 assert row.record is not None
-                graph = to_graph(row.record, self.base)
-                key = (declaration().kind(row.record["kind"]).name, row.record["id"])
+                record = completed(row.record)
+                _, graph, form = readable_graph(record, self.base, language=language)
+                key = (declaration().kind(record["kind"]).name, record["id"])
                 if key in found:
                     raise BadRequest(
                         f"{row.place}: {key[0]} {quoted(key[1])} stands twice, first at {found[key].place}"
@@ -633,9 +644,10 @@ class Catalogue:
                     row.place,
                     key,
                     graph,
+                    form,
                     references(graph, self.base),
                     to_ntriples(graph),
-                    title_of(row.record),
+                    title_of(record),
                     visibility,
                 )
             except KgError as error:
@@ -1322,11 +1334,12 @@ class _NothingWritten(Exception):
 
 @dataclass(frozen=True)
 class _Wanted:
-    """One record on its way into the ledger."""
+    """One record on its way into the ledger. With problems of `form`, `graph` has what can be read of it."""
 
     place: str
     key: tuple[str, str]
     graph: Graph
+    form: list[Problem]
     references: set[tuple[str, str]]
     payload: str
     title: str
@@ -1335,7 +1348,7 @@ class _Wanted:
 
 def _says_the_same(one: _Wanted, head: Head | None, transaction: Transaction, state: str) -> bool:
     """Whether the record's newest revision already says this, to the same readers."""
-    if head is None or (one.visibility or head.visibility) != head.visibility:
+    if head is None or one.form or (one.visibility or head.visibility) != head.visibility:
         return False
     return head.state in (state, "published") and transaction.revision(head.number).payload == one.payload
 

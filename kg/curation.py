@@ -43,10 +43,21 @@ from kg.errors import (
 from kg.fields import Kind, declaration, in_language
 from kg.history import History, told_three_way
 from kg.ledger import VISIBILITIES, Change, Head, Key, Ledger, Revision, Transaction
-from kg.records import Record, check_id, from_graph, is_blank, references, to_graph, to_ntriples
+from kg.records import (
+    Record,
+    check_id,
+    completed,
+    from_graph,
+    is_blank,
+    readable_graph,
+    references,
+    to_graph,
+    to_ntriples,
+    with_meant_problems,
+)
 from kg.rights import GONE, OPEN, Rights, require_visibility, tombstone, was_for_all
 from kg.validation import below_itself, broader_field, refusing
-from kg.vocabulary import DEFAULT_BASE, thing_iri
+from kg.vocabulary import thing_iri
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
@@ -294,7 +305,7 @@ class Curation:
         def change(record: Record) -> Record:
             merged, told = patched(record, patch, taken=self._inner_ids(found.name, id), language=language)
             if told:
-                wanted = _completed(found, _without_said(merged))
+                wanted = completed(_without_said(merged))
                 problems = self._problems(found, wanted, self._ledger, language, told)[1]
                 raise InvalidRecord(found.name, id, refusing(problems, publish=publish))
             return merged
@@ -349,7 +360,7 @@ class Curation:
         wanted = {"kind": found.name, **_without_said(record)}
         _refuse_other_kind(found, wanted)
         wanted["id"] = wanted.get("id") or f"{found.name}-to-come"
-        return self._problems(found, _completed(found, wanted), self._ledger, language)[1]
+        return self._problems(found, completed(wanted), self._ledger, language)[1]
 
     def _problems(
         self,
@@ -364,15 +375,8 @@ class Curation:
         Where a field's form is wrong the others are checked all the same, so that all can be mended in one go.
         `found` are problems of form that were met on the way to the record.
         """
-        base, told = self._catalogue.base, list(found)
-        graph: Graph | None = None
-        try:
-            graph = checked = to_graph(record, base, language=language)
-        except InvalidRecord as error:
-            told += error.problems
-            unread = {one.field.partition(".")[0].partition("@")[0] for one in error.problems}
-            readable = {"kind", "id", "iri", *kind.by_key} - unread
-            checked = to_graph({key: value for key, value in record.items() if key in readable}, base)
+        base = self._catalogue.base
+        graph, checked, form = readable_graph(record, base, language=language)
         known = self._known(references(checked, base), reading.referenced)
         id = str(record["id"])
         meant = self._cycle_problems(kind, id, record, reading, language)
@@ -383,9 +387,7 @@ class Curation:
                 "fr": "Nommez ce qui le remplace, pour que les fiches le trouvent.",
             }
             meant.append(Problem("replaced_by", in_language(said, language), "warning"))
-        unread = {one.field.partition(".")[0].partition("@")[0] for one in told}
-        told += [one for one in meant if one.field.partition(".")[0].partition("@")[0] not in unread]
-        return graph, sorted(told, key=lambda one: ("violation", "warning", "info").index(one.severity))
+        return graph, with_meant_problems([*found, *form], meant)
 
     def _write(
         self,
@@ -423,7 +425,7 @@ class Curation:
         wanted_state = state or ("published" if publish else self._saved_state(actor, head))
         if wanted_state == "published":
             self.rights.require_publish(actor, kind, None if reviewed else actor.name)
-        record = _completed(kind, _without_said(record))
+        record = completed(_without_said(record))
         graph, problems = self._problems(kind, record, transaction, language)
         refused = refusing(problems, publish=wanted_state == "published")
         if refused or graph is None:
@@ -772,7 +774,7 @@ class Curation:
             or published.visibility != self._visibility(actor, kind, record, head)
         ):
             return None
-        if to_ntriples(to_graph(_completed(kind, _without_said(record)), self._catalogue.base)) != published.payload:
+        if to_ntriples(to_graph(completed(_without_said(record)), self._catalogue.base)) != published.payload:
             return None
         revision = transaction.append(
             Change(
@@ -973,13 +975,6 @@ class Curation:
 
 def _is_for_all(head: Head) -> bool:
     return head.state == "published" and head.visibility == "public"
-
-
-def _completed(kind: Kind, record: Record) -> Record:
-    """A theme of ours stands in our scheme, whether or not somebody writes that down."""
-    if kind.name == "theme" and record.get("scheme") is None:
-        return {**record, "scheme": f"{DEFAULT_BASE}themes"}
-    return record
 
 
 def _no_revision(kind: str, id: str, number: int) -> NotFound:

@@ -30,10 +30,21 @@ from kg.exchange.importing import read_records
 from kg.exchange.mapping import MappingFile, apply_mapping, folded
 from kg.exchange.reports import ImportReport, RowReport
 from kg.exchange.spreadsheets import Table, is_table, read_tables
-from kg.exchange.tables import Edit, Wanted, asks, edited, read_wanted
+from kg.exchange.tables import Edit, Wanted, asks, doubts, edited, read_wanted
 from kg.fields import Field, Kind, declaration, in_language
 from kg.ledger import VISIBILITIES, Change, Head, Key
-from kg.records import Record, check_id, from_graph, next_inner_id, references, to_graph, to_ntriples
+from kg.records import (
+    Record,
+    check_id,
+    completed,
+    from_graph,
+    next_inner_id,
+    readable_graph,
+    references,
+    to_graph,
+    to_ntriples,
+    with_meant_problems,
+)
 from kg.rights import GONE, Rights, require_scope, require_visibility
 from kg.validation import Referenced, below_itself, broader_field, refusing
 
@@ -117,12 +128,13 @@ class _Joined:
 
 @dataclass
 class _Prepared:
-    """An entry as it would be written."""
+    """An entry as it would be written. With problems of `form`, `graph` has what can be read, for the rules to try."""
 
     entry: _Entry
     row: RowReport
     head: Head | None = None
     graph: Graph | None = None
+    form: tuple[Problem, ...] = ()
     references: frozenset[Key] = frozenset()
     change: Change | None = None
 
@@ -312,7 +324,7 @@ class _Run:
             entry = _Entry(row.place, (str(record.get("kind", "record")), str(record.get("id", ""))), row.record)
             entry.said = row.said
             if row.error is not None:
-                entry.problems = _problems_of(row.error)
+                entry.problems = _problems_of(row.error, language)
             yield entry
         self.report.files.append({"name": file.name, "rows": rows, "encoding": "UTF-8"})
 
@@ -403,7 +415,7 @@ class _Run:
         row = RowReport(entry.place, kind, id, notes=tuple(entry.notes))
         prepared = _Prepared(entry, row, head)
         try:
-            if entry.problems:
+            if entry.problems and not (id and entry.edits):
                 raise InvalidRecord(kind, id, entry.problems)
             declared = declaration().kind(kind)
             check_id(declared.name, id)
@@ -412,19 +424,25 @@ class _Run:
             published = self._published_beside(head)
             joined = None
             if published is None:
-                after = self._after(entry, before)
+                after, doubted = self._after(entry, before)
             else:
                 assert head is not None
                 before = before or self._read_newest(head)
                 joined = self._joined(entry, published, before)
-                after = joined.record
+                after, doubted = joined.record, []
                 self._tell_left(row, head, joined)
+            after = completed(after)
             row.title = _title(after)
-            prepared.graph = to_graph(after, self.base)
+            graph, prepared.graph, form = readable_graph(after, self.base, language=self.options.language)
             prepared.references = frozenset(references(prepared.graph, self.base))
-            prepared.change = self._change(prepared, declared, row, before, after, joined)
+            prepared.form = (*entry.problems, *doubted, *form)
+            if prepared.form:
+                row.state = self._state(head)
+            elif graph is not None:
+                prepared.change = self._change(prepared, declared, row, before, after, joined)
         except KgError as error:
-            row.outcome, row.problems = "refused", tuple(_problems_of(error))
+            told = _problems_of(error, self.options.language)
+            row.outcome, row.problems = "refused", tuple(with_meant_problems(entry.problems, told))
             prepared.change = prepared.graph = None
         return prepared
 
@@ -463,12 +481,13 @@ class _Run:
             raise BadRequest(f"the content of revision {head.number} was erased by law; an import does not change it")
         return self.catalogue._read(revision)
 
-    def _after(self, entry: _Entry, before: Record | None) -> Record:
-        """The record as the entry wants it."""
+    def _after(self, entry: _Entry, before: Record | None) -> tuple[Record, list[Problem]]:
+        """The record as the entry wants it, without values that could mean two things, and the problems of these."""
         kind, id = entry.key
         if entry.record is not None:
-            return _with_ids(entry.record, before) if before is not None else entry.record
-        return edited(before or {"kind": kind, "id": id}, entry.edits)
+            return (_with_ids(entry.record, before) if before is not None else entry.record), []
+        now = before or {"kind": kind, "id": id}
+        return edited(now, [one for one in entry.edits if not one.doubt]), doubts(now, entry.edits)
 
     def _published_beside(self, head: Head | None) -> Record | None:
         """The version that readers see, where a newer one beside it says something else."""
@@ -499,7 +518,7 @@ class _Run:
 
     def _in_ledgers_form(self, record: Record) -> Record:
         """The record as it would be read from the ledger; InvalidRecord where it has not the form of one."""
-        return from_graph(to_graph(record, self.base), self.base)
+        return from_graph(to_graph(record, self.base, language=self.options.language), self.base)
 
     def _tell_left(self, row: RowReport, head: Head, joined: _Joined) -> None:
         """Note what stays as the draft has it; refuse to publish it unseen together with what the file wants."""
@@ -611,13 +630,13 @@ class _Run:
             {key: self._referenced(key, coming, known) for key in one.references},
             language=self.options.language,
         )
-        kind, id = one.entry.key
         broader = broader_field(declaration().kind(kind))
         if one.entry.key in self.broader and broader is not None:
             problems += below_itself(id, broader, partial(self._above, kind), self.options.language)
+        problems = with_meant_problems(one.form, problems)
         refused = refusing(problems, publish=one.row.state == "published")
         one.row.missing = tuple(problem for problem in problems if problem.severity == "warning")
-        if refused and one.change is not None:
+        if refused and (one.form or one.change is not None):
             one.row.outcome, one.row.problems, one.change = "refused", tuple(refused), None
             return False
         return True
@@ -680,8 +699,8 @@ def _each_once(entries: Sequence[_Entry]) -> list[_Entry]:
     return list(entries)
 
 
-def _problems_of(error: KgError) -> list[Problem]:
-    return list(error.problems) if isinstance(error, InvalidRecord) else [Problem("", str(error))]
+def _problems_of(error: KgError, language: str) -> list[Problem]:
+    return list(error.problems) if isinstance(error, InvalidRecord) else [Problem("", error.told(language))]
 
 
 def _title(record: Mapping[str, Any]) -> str:

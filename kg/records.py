@@ -8,7 +8,7 @@ The forms of values are listed in `ontology/README.md`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from unicodedata import category
 
@@ -17,7 +17,7 @@ from rdflib.term import Node
 
 from kg.errors import BadRequest, InvalidRecord, Problem, plain, quoted
 from kg.fields import Declaration, Field, Kind, Structure, declaration
-from kg.vocabulary import parse_thing_iri, thing_iri
+from kg.vocabulary import DEFAULT_BASE, parse_thing_iri, thing_iri
 
 Record = dict[str, Any]
 
@@ -161,6 +161,52 @@ def to_graph(
     if writer.problems:
         raise InvalidRecord(kind.name, id, writer.problems)
     return writer.graph
+
+
+def readable_graph(
+    record: Mapping[str, Any], base: str, *, language: str = "en"
+) -> tuple[Graph | None, Graph, list[Problem]]:
+    """The record's graph, None where its form is wrong; the graph of the fields whose form is right; what is wrong.
+
+    So that all that is wrong with a record can be told at once, the rules are tried on what can be read of it. Raises
+    BadRequest as `to_graph` does.
+
+    >>> wrong = {"kind": "city", "id": "gent", "name": "Ghent", "country": "BE"}
+    >>> graph, readable, problems = readable_graph(wrong, "https://example.org/")
+    >>> graph, len(readable), [problem.field for problem in problems]
+    (None, 2, ['name'])
+    """
+    try:
+        graph = to_graph(record, base, language=language)
+        return graph, graph, []
+    except InvalidRecord as error:
+        unread = {first_key(one.field) for one in error.problems}
+        readable = {"kind", "id", "iri", *declaration().kind(str(record["kind"])).by_key} - unread
+        rest = to_graph({key: value for key, value in record.items() if key in readable}, base)
+        return None, rest, list(error.problems)
+
+
+def with_meant_problems(form: Sequence[Problem], meant: Iterable[Problem]) -> list[Problem]:
+    """Problems of form with those of meaning, without the latter where a field could not be read; the gravest first."""
+    unread = {first_key(one.field) for one in form}
+    told = [*form, *(one for one in meant if first_key(one.field) not in unread)]
+    return sorted(told, key=lambda one: ("violation", "warning", "info").index(one.severity))
+
+
+def first_key(place: str) -> str:
+    """The field of a record that a problem's place lies in.
+
+    >>> first_key("outcomes.claim-2.value"), first_key("title@fr")
+    ('outcomes', 'title')
+    """
+    return place.partition(".")[0].partition("@")[0]
+
+
+def completed(record: Record) -> Record:
+    """A theme of ours stands in our scheme, whether or not somebody writes that down."""
+    if record.get("kind") == "theme" and record.get("scheme") is None:
+        return {**record, "scheme": f"{DEFAULT_BASE}themes"}
+    return record
 
 
 class _Writer:

@@ -577,10 +577,7 @@ def edited(record: Mapping[str, Any], edits: Sequence[Edit]) -> Record:
     ...        [Edit(column_of(practice, "title@fr"), "Binômes"), Edit(column_of(practice, "outcomes.1.value"), "12")])
     {'kind': 'practice', 'id': 'x', 'title': {'en': 'Buddies', 'fr': 'Binômes'}, 'outcomes': [{'id': 'claim-1', 'value': '12'}]}
     """
-    doubted = [
-        Problem(_where(one.column), one.doubt, value=one.value) for one in edits if one.doubt and asks(record, one)
-    ]
-    if doubted:
+    if doubted := doubts(record, edits):
         raise InvalidRecord(str(record["kind"]), str(record["id"]), doubted)
     edits = [one for one in edits if not one.doubt]
     changed: Record = deepcopy(dict(record))
@@ -604,6 +601,11 @@ def edited(record: Mapping[str, Any], edits: Sequence[Edit]) -> Record:
     for (key, _), part in unnamed.items():
         _add_unnamed(changed, key, part, [str(one.get("id")) for one in record.get(key, [])])
     return changed
+
+
+def doubts(record: Mapping[str, Any], edits: Iterable[Edit]) -> list[Problem]:
+    """The problems of edits whose value could mean two things, and is not on record in this writing."""
+    return [Problem(_where(one.column), one.doubt, value=one.value) for one in edits if one.doubt and asks(record, one)]
 
 
 def asks(record: Mapping[str, Any], edit: Edit) -> bool:

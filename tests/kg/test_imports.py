@@ -198,6 +198,37 @@ def test_a_number_that_could_be_two_refuses_its_row_unless_it_is_on_record(impor
     assert [(d.path, d.after) for d in report.rows[0].differences] == [("title@fr", "Duos")]
 
 
+def test_a_refused_row_has_every_problem_at_once_those_of_form_and_those_of_meaning(imports, tmp_path):
+    table = "id;title@fr;city;themes;language;costs.1.amount\ndear;Été;gand;health|nope;klingon;1.234\n"
+    report = imports.dry_run(file_of(tmp_path, "practice.csv", table), ANNA)
+    assert sorted(problem.field for problem in report.rows[0].problems) == [
+        "city",
+        "costs.cost-1.amount",
+        "language",
+        "themes",
+    ]
+    record = {"kind": "practice", "id": "dear", "title": "Été", "city": "gand", "language": "klingon"}
+    report = imports.dry_run(jsonl(tmp_path, record), ANNA)
+    assert sorted(problem.field for problem in report.rows[0].problems) == ["city", "language", "title"]
+    assert outcomes(report) == {"dear": "refused"}
+
+
+def test_a_row_with_a_value_that_cannot_be_read_is_refused_also_where_the_rest_says_what_is_on_record(
+    imports, catalogue, tmp_path
+):
+    before = catalogue.ledger.last_number()
+    table = "id;city;outcomes.claim-1.value\ngent--buddies;gent;1.234\n"
+    report = imports.apply(file_of(tmp_path, "practice.csv", table), ANNA, ImportOptions(publish=True))
+    assert outcomes(report) == {"gent--buddies": "refused"}
+    assert catalogue.ledger.last_number() == before
+
+
+def test_a_theme_of_ours_need_not_name_our_scheme(imports, catalogue, tmp_path):
+    report = imports.apply(file_of(tmp_path, "theme.csv", "id,label@en,broader\nhealth-heat,Heat,health\n"), ANNA)
+    assert outcomes(report) == {"health-heat": "new"}
+    assert newest(catalogue, "theme", "health-heat")[0]["scheme"] == "https://w3id.org/mentorgraph/themes"
+
+
 # A newer draft beside the published version
 
 ENDINGS = ["csv", "jsonl", "ttl", "zip", "xlsx"]
