@@ -57,6 +57,12 @@ Progress = Callable[[str, int, int], None]
 BATCH = 500
 """Records written in one transaction: other writers wait for one only as long as the rows take to be sent."""
 
+ALL = 2**31
+"""More records than an import can have: all of them are one batch."""
+
+FIRST = 50
+"""Records of the first batch, at most: the model reads them while the rules read on, instead of waiting for 500."""
+
 ATTEMPTS = 5
 """How often a batch is made again because somebody changed one of its records meanwhile."""
 
@@ -197,7 +203,7 @@ class Imports:
         """
         if batch is not None and batch < 1:
             raise BadRequest(f"batch: give a number from 1, not {batch}")
-        return _Run(self, actor, options or ImportOptions(), progress, stop).run(files, batch=batch or 2**31)
+        return _Run(self, actor, options or ImportOptions(), progress, stop).run(files, batch=batch or ALL)
 
     # What the ledger and the graph know
 
@@ -209,17 +215,16 @@ class Imports:
 
     def titles(self, kind: str) -> Titles:
         """Titles of all records of a kind that are not gone."""
-        return Titles(self.ledger.titles(kind, but=GONE), lambda id: self._city_of(kind, id))
+        return Titles(self.ledger.titles(kind, but=GONE), partial(self._cities_of, kind))
 
-    def _city_of(self, kind: str, id: str) -> str | None:
-        """The city a record names, read out of its newest N-Triples without parsing them."""
+    def _cities_of(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
+        """The cities that records name, read out of their newest N-Triples without parsing them."""
         declared = declaration().kind(kind).by_key.get("city")
-        newest = self.ledger.newest(kind, id)
-        if declared is None or newest is None:
-            return None
-        payload = newest.payload or ""
-        found = re.search(rf"<{re.escape(str(declared.path))}> <{re.escape(self.base)}id/city/([a-z0-9-]+)>", payload)
-        return found[1] if found else None
+        if declared is None:
+            return {}
+        place = re.compile(rf"<{re.escape(str(declared.path))}> <{re.escape(self.base)}id/city/([a-z0-9-]+)>")
+        found = ((one.id, place.search(one.payload or "")) for one in self.ledger.newest(kind, ids))
+        return {id: named[1] for id, named in found if named}
 
 
 def _changed_meanwhile(key: Key) -> StaleRecord:
@@ -279,7 +284,8 @@ class _Run:
         done = 0
         with ThreadPoolExecutor(1, "views of an import") as beside:
             following: list[Future[None]] = []
-            for group in _batches(_in_order(entries), batch or BATCH):
+            size = batch or BATCH
+            for group in _batches(_in_order(entries), size, first=size if size == ALL else min(size, FIRST)):
                 before = self.report.written
                 written = self._batch(group, done, len(entries), write=batch is not None)
                 if written is None:
@@ -898,16 +904,16 @@ def _in_order(entries: Sequence[_Entry]) -> list[list[_Entry]]:
     return [groups[label] for label in sorter.static_order()]
 
 
-def _batches(units: Iterable[list[_Entry]], size: int) -> Iterator[list[list[_Entry]]]:
-    """Units gathered until a batch is full."""
+def _batches(units: Iterable[list[_Entry]], size: int, *, first: int) -> Iterator[list[list[_Entry]]]:
+    """Units gathered until a batch is full; `first` is the size of the first one."""
     batch: list[list[_Entry]] = []
-    count = 0
+    count, wanted = 0, first
     for unit in units:
         batch.append(unit)
         count += len(unit)
-        if count >= size:
+        if count >= wanted:
             yield batch
-            batch, count = [], 0
+            batch, count, wanted = [], 0, size
     if batch:
         yield batch
 

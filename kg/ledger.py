@@ -371,26 +371,25 @@ class _Reading:
         ...     ledger.published("city", "jelgava").number
         1
         """
-        return self._at_head(_heads.c.published, kind, id)
+        return next(iter(self._at_heads(_heads.c.published, kind, [id])), None)
 
-    def newest(self, kind: str, id: str) -> Revision | None:
-        """The newest revision of a record, whatever its state; None when there is no such record.
+    def newest(self, kind: str, ids: Iterable[str]) -> Revisions:
+        """The newest revisions of some records of a kind, whatever their state; none for what is not there.
 
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as tmp, Ledger.create(f"sqlite:///{tmp}/ledger.db", "https://x.org/") as ledger:
         ...     with ledger.write() as tx:
         ...         _ = tx.append(Change("city", "jelgava", "published", "public", "", "ilze"))
         ...         _ = tx.append(Change("city", "jelgava", "draft", "public", "", "ilze"))
-        ...     ledger.newest("city", "jelgava").number
-        2
+        ...     [one.number for one in ledger.newest("city", ["jelgava", "riga"])]
+        [2]
         """
-        return self._at_head(_heads.c.number, kind, id)
+        return self._at_heads(_heads.c.number, kind, ids)
 
-    def _at_head(self, number: Column[Any], kind: str, id: str) -> Revision | None:
-        """The revision that a column of a record's head points to."""
+    def _at_heads(self, number: Column[Any], kind: str, ids: Iterable[str]) -> Revisions:
+        """The revisions that a column of the heads of some records points to."""
         pointed_to = select(_revisions).join(_heads, number == _revisions.c.number)
-        found = self._revisions(pointed_to.where(_heads.c.kind == _asked(kind), _heads.c.id == _asked(id)))
-        return found[0] if found else None
+        return self._revisions(pointed_to.where(_heads.c.kind == _asked(kind), _heads.c.id.in_(map(_asked, ids))))
 
     def history(self, kind: str, id: str) -> Revisions:
         """All revisions of one record with their payloads, oldest first; empty when there is no such record.

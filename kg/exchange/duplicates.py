@@ -7,7 +7,7 @@ records cost seconds. Where both name a city, another city is another practice, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kg.exchange.reports import Duplicate
 from kg.search.text import words
@@ -24,18 +24,21 @@ RAREST = 3
 class Titles:
     """The titles of one kind's records, by their words.
 
-    `city_of` gives a record's city, None where it has none or a kind has no cities; it is asked only of titles that
-    are alike.
+    `cities_of` gives the cities of records, without those that have none or whose kind has no cities; it is asked only
+    of titles that are alike, of all that are like one title together.
 
-    >>> titles = Titles([("gent--table", "Table for two in Ghent"), ("riga--choir", "A choir")], lambda id: "gent")
+    >>> pair = [("gent--table", "Table for two in Ghent"), ("riga--choir", "A choir")]
+    >>> titles = Titles(pair, lambda ids: dict.fromkeys(ids, "gent"))
     >>> titles.like("Table for Two, Ghent", "gent")[0].id
     'gent--table'
     >>> titles.like("Table for Two, Ghent", "riga")
     []
     """
 
-    def __init__(self, titles: Iterable[tuple[str, str]], city_of: Callable[[str], str | None]) -> None:
-        self._city_of = city_of
+    def __init__(
+        self, titles: Iterable[tuple[str, str]], cities_of: Callable[[Sequence[str]], Mapping[str, str]]
+    ) -> None:
+        self._cities_of = cities_of
         self._titles: dict[str, str] = {}
         self._plain: dict[str, str] = {}
         self._by_word: defaultdict[str, list[str]] = defaultdict(list)
@@ -44,7 +47,7 @@ class Titles:
             self.add(id, title)
 
     def add(self, id: str, title: str, city: str | None = None) -> None:
-        """Know one more record; `city` where `city_of` does not know it yet."""
+        """Know one more record; `city` where `cities_of` does not know it yet."""
         if id in self._titles:
             return
         if city is not None:
@@ -69,18 +72,15 @@ class Titles:
             limit=limit * 5,
             processor=None,
         )
+        unasked = [id for _, _, id in alike if id not in self._cities]
+        if unasked:
+            self._cities |= {**dict.fromkeys(unasked), **self._cities_of(unasked)}
         duplicates = []
         for _, likeness, id in alike:
-            reason = self._reason(city, self._city(id), likeness)
+            reason = self._reason(city, self._cities[id], likeness)
             if reason is not None:
                 duplicates.append(Duplicate(id, self._titles[id], round(likeness), reason))
         return duplicates[:limit]
-
-    def _city(self, id: str) -> str | None:
-        """The city of a record, asked for once."""
-        if id not in self._cities:
-            self._cities[id] = self._city_of(id)
-        return self._cities[id]
 
     def _candidates(self, found: Sequence[str]) -> list[str]:
         """Records that share one of the rarest words."""

@@ -15,7 +15,7 @@ from kg.exchange.mapping import read_mapping
 from kg.exchange.spreadsheets import Sheet, write_csv, write_workbook, write_zip
 from kg.exchange.tables import sheets
 from kg.fields import declaration, json_ld_context
-from kg.imports import ImportFile, ImportOptions, Imports
+from kg.imports import ImportFile, ImportOptions, Imports, _Run
 from kg.ledger import Change
 from kg.records import to_graph, to_json_ld, to_ntriples
 from ontology import path as shipped
@@ -532,6 +532,21 @@ def test_batches_write_what_one_transaction_writes_and_progress_is_told(imports,
     assert (report.written, report.counts["new"]) == (25, 25)
     assert ("checking", 25, 25) in seen
     assert catalogue.ledger.count("city") == 27
+
+
+def test_the_first_batch_is_a_small_one_unless_all_are_to_be_one(imports, tmp_path, monkeypatch):
+    written, write = [], _Run._write
+
+    def watched(run, prepared):
+        written.append(write(run, prepared))
+        return written[-1]
+
+    monkeypatch.setattr(_Run, "_write", watched)
+    for batch, prefix, sizes in ((500, "a", [50, 10]), (20, "b", [20, 20, 20]), (None, "c", [60])):
+        written.clear()
+        records = [{**GHENT, "id": f"{prefix}-{number}"} for number in range(60)]
+        imports.apply(jsonl(tmp_path, *records), ANNA, batch=batch)
+        assert written == sizes
 
 
 def test_a_stopped_import_keeps_its_batches_and_the_next_run_does_the_rest(imports, catalogue, tmp_path):
