@@ -16,6 +16,7 @@ from kg.fields import declaration
 from kg.ledger import Beside, Head, Key, Ledger, Revision
 from kg.places import missing_place
 from kg.records import Record, check_id
+from kg.reviewers import account_named
 from kg.rights import OPEN, Rights, keeps, name_of, require_scope
 
 COMMENT_LIMIT = 5_000
@@ -76,7 +77,7 @@ class Comment:
 class Waiting:
     """A record that is not finished, and whom it waits for.
 
-    `for_accounts` names accounts where they are known: who was asked to review, or who is to go on writing.
+    `for_accounts` names accounts where they are known: who was asked to review and may publish, or who is to go on writing.
     `for_role` is the role that may take the next step. `not_by` may not publish, because the newest wording is theirs.
     """
 
@@ -208,6 +209,9 @@ class Discussion:
     ) -> tuple[str, ...]:
         """Ask these accounts to review a record, in place of those asked before; none takes the request back.
 
+        Accounts are named as `waiting` names them; a role before the name ("curator/anna") is left out. Who is asked and
+        not known here, or could not publish the record, is taken all the same: `kg.reviewers` has hints on that.
+
         Raises StaleRecord when the record is not at revision `expected` any more: what is to be reviewed is another wording.
         """
         head = self._for_comments(kind, id, actor)
@@ -221,15 +225,21 @@ class Discussion:
                 },
                 head.number,
             )
-        if len(accounts) > 20 or any(not isinstance(one, str) or not 1 <= len(one) <= 60 for one in accounts):
-            raise BadRequest("accounts: a list of at most 20 account names")
-        for one in accounts:
+        names = tuple(dict.fromkeys(map(account_named, accounts)))
+        if len(accounts) > 20 or not all(1 <= len(one) <= 60 for one in names):
+            raise BadRequest(
+                {
+                    "en": "accounts: a list of at most 20 account names",
+                    "fr": "accounts : une liste d’au plus 20 noms de compte",
+                }
+            )
+        for one in names:
             _refuse_unstorable("accounts", one)
         with self._beside.writing() as connection:
             connection.execute(
                 delete(_assignments).where(_assignments.c.kind == head.kind, _assignments.c.id == head.id)
             )
-            for account in dict.fromkeys(accounts):
+            for account in names:
                 row = {"kind": head.kind, "id": head.id, "account": account, "by": actor.author, "time": _now()}
                 connection.execute(insert(_assignments).values(**row))
         return self._assigned([(head.kind, head.id)]).get((head.kind, head.id), ())
@@ -284,7 +294,7 @@ class Discussion:
         if head.state == "submitted":
             asked = self._assigned([(head.kind, head.id)]).get((head.kind, head.id), ())
             writer = self._rights.last_writer(head.kind, head.id) if self._rights.second_person else None
-            accounts, role = asked, keeper
+            accounts, role = tuple(one for one in asked if one != writer), keeper
         else:
             writing = next((one for one in reversed(history) if name_of(one.author) == owner), history[-1])
             accounts, role, writer = (owner,), role_of(writing.author), None

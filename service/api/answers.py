@@ -149,10 +149,18 @@ class WaitingRecords(Answered):
     next: str | None = Field(description="Cursor of the next page; null on the last.")
 
 
+class ReviewerHint(Answered):
+    """What is odd about an account that is asked to review."""
+
+    account: str
+    message: str
+
+
 class AskedReviewers(Answered):
-    """Accounts that are asked to review now."""
+    """Accounts that are asked to review now, with hints on those that are not known or could not publish the record."""
 
     accounts: list[str]
+    hints: list[ReviewerHint]
 
 
 class DuplicateHint(Answered):

@@ -24,6 +24,7 @@ from kg.fields import Declaration, Kind, declaration
 from kg.history import Entry
 from kg.ledger import Revision
 from kg.records import from_ntriples, graph_from_ntriples, to_json_ld
+from kg.reviewers import reviewer_hints
 from kg.vocabulary import PREFIXES, record_iri, thing_iri
 from service.access import actor, needs
 from service.api.answers import (
@@ -640,15 +641,33 @@ def resolve(
     },
 )
 def assign(
-    request: Request, kind: KindPath, id: RecordId, asked: Reviewers, who: Publisher, if_match: IfMatch = None
+    request: Request,
+    kind: KindPath,
+    id: RecordId,
+    asked: Reviewers,
+    who: Publisher,
+    language: Language,
+    if_match: IfMatch = None,
 ) -> Response:
     """In place of those asked before; an empty list takes the request back. They are asked to review the revision named."""
-    name = kind_of(kind).name
-    talk = request.app.state.catalogue.curation.discussion
-    expected = expected_revision(request, name, checked_id(name, id), if_match)
-    return JSONResponse(
-        {"accounts": list(talk.assign(name, id, asked.accounts, who, expected=expected))}, headers=_UNKEPT
+    found = kind_of(kind)
+    catalogue, state = request.app.state.catalogue, request.app.state
+    expected = expected_revision(request, found.name, checked_id(found.name, id), if_match)
+    accounts = catalogue.curation.discussion.assign(found.name, id, asked.accounts, who, expected=expected)
+    rights = catalogue.curation.rights
+    writer = rights.last_writer(found.name, id) if rights.second_person else None
+    hints = reviewer_hints(
+        accounts,
+        state.accounts.list_tokens(),
+        found,
+        writer,
+        logins=state.settings.oidc_issuer is not None,
+        language=language,
     )
+    told = {"accounts": list(accounts), "hints": [{"account": one, "message": message} for one, message in hints]}
+    answer = in_language(told, language)
+    answer.headers.update(_UNKEPT)
+    return answer
 
 
 _UNKEPT = {"Cache-Control": "no-store"}

@@ -317,9 +317,24 @@ def test_what_waits_for_whom_is_one_question(ask: As) -> None:
     for match, status in ((None, 428), ('"1"', 412), (revision, 200)):
         asked = ask("curator", "PUT", f"/api/practices/{id}/reviewers", {"accounts": ["curator-2"]}, match)
         assert asked.status_code == status
-    assert asked.json() == {"accounts": ["curator-2"]}
+    assert asked.json() == {"accounts": ["curator-2"], "hints": []}
     assert id in waits("curator-2")
     assert id not in waits("curator")
+
+
+def test_who_is_asked_to_review_and_cannot_is_told_at_once(ask: As) -> None:
+    made = ask("contributor", "POST", "/api/practices", draft("Reviewed by somebody")).json()
+    path, match = f"/api/practices/{made['id']}", made["revision"]
+    names = [" curator/curator-2 ", "curatr-2", "manager", "contributor"]
+    told = ask("curator", "PUT", f"{path}/reviewers", {"accounts": names}, match).json()
+    assert told["accounts"] == ["contributor", "curator-2", "curatr-2", "manager"]
+    hints = {one["account"]: one["message"] for one in told["hints"]}
+    assert set(hints) == {"contributor", "curatr-2", "manager"}
+    assert "did you mean curator-2" in hints["curatr-2"]
+    assert "as manager only" in hints["manager"]
+    french = ask("curator", "PUT", f"{path}/reviewers?lang=fr", {"accounts": ["nobody-at-all"]}, match)
+    assert french.json()["hints"][0]["message"].startswith("aucun jeton ne porte ce nom ;")
+    assert french.headers["Content-Language"] == "fr"
 
 
 def test_each_field_knows_the_revision_it_comes_from(ask: As) -> None:
