@@ -405,8 +405,8 @@ class Curation:
     ) -> Saved:
         """Check one wording of a record and append it.
 
-        `state` is for steps that keep it; without, the record becomes a draft, or published. What says the same
-        already stays in the state it is in, and what a keeper mends in review stays in review, unless the draft is
+        `state` is for steps that keep it; without, the record becomes a draft, or published. A draft whose wording
+        becomes that of the published version is given up. What says the same already stays in the state it is in, and what a keeper mends in review stays in review, unless the draft is
         the keeper's own. `reviewed` says that a second person has seen every word of it already.
         """
         id = check_id(kind.name, record.get("id"))
@@ -435,6 +435,11 @@ class Curation:
         visibility = self._visibility(actor, kind, record, head)
         if wanted_state == "published" and head is not None and head.published_visibility == "public" != visibility:
             self._refuse_public_links(transaction, kind, id)
+        if head is not None and head.published is not None and head.state in OPEN and not (state or publish):
+            published = transaction.revision(head.published)
+            given_up = self._given_up(transaction, head, published, payload, visibility, actor, note)
+            if given_up is not None:
+                return given_up
         kept = (wanted_state, "published", *(() if state or publish else OPEN))
         same = head is not None and head.state in kept and head.visibility == visibility
         if head is not None and same and transaction.revision(head.number).payload == payload:
@@ -768,28 +773,39 @@ class Curation:
 
         No second person is asked: nothing changes for readers.
         """
-        if (
-            published is None
-            or head.state not in OPEN
-            or published.visibility != self._visibility(actor, kind, record, head)
-        ):
+        if published is None or head.state not in OPEN:
             return None
-        if to_ntriples(to_graph(completed(_without_said(record)), self._catalogue.base)) != published.payload:
+        visibility = self._visibility(actor, kind, record, head)
+        payload = to_ntriples(to_graph(completed(_without_said(record)), self._catalogue.base))
+        return self._given_up(transaction, head, published, payload, visibility, actor, note)
+
+    def _given_up(
+        self,
+        transaction: Transaction,
+        head: Head,
+        published: Revision,
+        payload: str,
+        visibility: str,
+        actor: Actor,
+        note: str,
+    ) -> Saved | None:
+        """The draft given up, where the wording that is to be saved is the published one; otherwise None."""
+        if (payload, visibility) != (published.payload, published.visibility):
             return None
         revision = transaction.append(
             Change(
-                kind.name,
+                head.kind,
                 head.id,
                 "published",
-                published.visibility,
-                published.payload or "",
+                visibility,
+                payload,
                 author=actor.author,
                 note=note,
                 title=published.title,
                 expected=head.number,
             )
         )
-        return Saved(kind.name, head.id, revision.number, "published", published.visibility)
+        return Saved(head.kind, head.id, revision.number, "published", visibility)
 
     def _step_back(
         self,

@@ -886,6 +886,22 @@ def test_a_step_is_taken_back_as_a_step(desk: Curation, state: str, before: str)
         desk.undo("city", "riga", number, ANNA, expected=undone.revision)
 
 
+def test_a_draft_saved_with_the_published_wording_is_given_up(desk: Curation, catalogue: Catalogue) -> None:
+    number = city(desk, "riga", "published")
+    for write in (
+        lambda at: desk.replace("city", "riga", desk.read("city", "riga", ILZE)[0], ILZE, expected=at),
+        lambda at: desk.patch("city", "riga", {"name": {"lv": None}}, ILZE, expected=at),
+    ):
+        number = desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, ILZE, expected=number).revision
+        number = desk.patch("city", "riga", {"name": {"lv": "Rīgu"}}, ILZE, expected=number).revision
+        saved = write(number)
+        head = catalogue.ledger.head("city", "riga")
+        assert (saved.state, saved.changed) == ("published", True)
+        assert (head.state, head.number, head.published) == ("published", saved.revision, saved.revision)
+        number = saved.revision
+    assert desk.discussion.waiting(ADA)[0] == []
+
+
 def test_a_first_publication_is_taken_back_and_the_draft_waits_again(catalogue: Catalogue, desk: Curation) -> None:
     submitted = city(desk, "riga", "submitted")
     number = desk.publish("city", "riga", ANNA, expected=submitted).revision
@@ -994,6 +1010,16 @@ def test_whom_a_record_waits_for(desk: Curation) -> None:
     for wrong in (0, 201):
         with pytest.raises(BadRequest):
             talk.waiting(ANNA, limit=wrong)
+
+
+def test_a_record_does_not_wait_for_a_reviewer_who_mended_it_and_so_cannot_publish_it(desk: Curation) -> None:
+    number = city(desk, "riga", "submitted")
+    talk = desk.discussion
+    talk.assign("city", "riga", ["bela"], ANNA)
+    desk.patch("city", "riga", {"name": {"lv": "Rīga"}}, BELA, expected=number)
+    [one] = talk.waiting(ANNA, mine=True)[0]
+    assert (one.id, one.for_accounts, one.not_by) == ("riga", (), "bela")
+    assert talk.waiting(BELA, mine=True)[0] == []
 
 
 def test_an_account_may_have_a_hostile_name_in_a_request_to_review(desk: Curation) -> None:
