@@ -26,7 +26,7 @@ from rdflib.term import Node
 from kg.errors import InvalidRecord, KgError, TooLarge, UnreadableInput, quoted
 from kg.fields import Field, declaration, json_ld_context
 from kg.records import SURROGATE, SYSTEM_KEYS, Record, from_graph, next_inner_id
-from kg.vocabulary import DEFAULT_BASE, parse_thing_iri
+from kg.vocabulary import CONCEPTS, DEFAULT_BASE, MG, parse_thing_iri, record_iri
 
 Triple = tuple[Node, Node, Node]
 
@@ -40,6 +40,7 @@ FORMATS = {
     ".nq": "nquads",
     ".rdf": "xml",
 }
+PUBLISHED = URIRef(f"{CONCEPTS}record-state/published")
 FILE_LIMIT_BYTES = 200 * 1024 * 1024
 LINE_LIMIT_CHARACTERS = 2_000_000
 
@@ -220,7 +221,8 @@ def rdf_rows(
     """Records out of RDF: statements are gathered by the record their subject belongs to, whatever graph they stand in.
 
     `format` is one of those in FORMATS; `name` stands in messages. What is added to a record on file (`onto`) gives
-    its new parts names that are free there. Raises UnreadableInput for what is not that.
+    its new parts names that are free there. A record that is said to be published was for all to see: RDF of others is
+    never given out. Raises UnreadableInput for what is not that.
     """
     added = list(
         dict.fromkeys(
@@ -246,7 +248,9 @@ def rdf_rows(
                     f"{place}: has a node without an address (a blank node), and nobody could point to it later; "
                     "give it one such as …/x#claim-1"
                 )
-            yield Row(place, from_graph(graphs[kind, id], base, language=language))
+            published = (record_iri(base, kind, id), MG.state, PUBLISHED) in graphs[kind, id]
+            said = {"visibility": "public"} if published else {}
+            yield Row(place, from_graph(graphs[kind, id], base, language=language), said)
         except InvalidRecord as error:
             yield Row(place, error=InvalidRecord(kind, id, error.problems))
         except KgError as error:

@@ -70,6 +70,21 @@ def test_a_dump_loaded_elsewhere_is_the_same_dataset(dumps: Dumps, tmp_path: Pat
     assert _ours(loaded) == _ours(content(dumps, "nq"))
 
 
+@pytest.mark.parametrize("form", ENGINE_FORMS)
+def test_what_teams_keep_by_default_stays_public_in_a_dump_loaded_elsewhere(tmp_path: Path, form: str) -> None:
+    """Needs, visits and what was learnt are a team's where a new record says nothing; those in a dump were for all."""
+    need = {"kind": "need", "id": "ghent--shade", "mentee": "ghent", "need_text": {"en": "Shade in schoolyards."}}
+    with Catalogue.create(tmp_path / "one") as one, Catalogue.create(tmp_path / "other") as other:
+        saved = one.save([city("ghent"), need | {"themes": ["housing"], "record": {"visibility": "public"}}])
+        assert (saved.new, saved.refused) == (2, [])
+        dumped = b"".join(Dumps(tmp_path / "dumps", one.graph).whole(form).chunks())
+        (tmp_path / f"all.{form}.gz").write_bytes(dumped)
+        other.load([tmp_path / f"all.{form}.gz"])
+        loaded = content(Dumps(tmp_path / "others", other.graph), "nq")
+    assert b"ghent--shade" in loaded
+    assert _ours(loaded) == _ours(gzip.decompress(dumped), form)
+
+
 def test_a_dump_of_itself_adds_nothing(catalogue: Catalogue, dumps: Dumps, tmp_path: Path) -> None:
     (tmp_path / "all.nq.gz").write_bytes(b"".join(dumps.whole("nq").chunks()))
     report = catalogue.load([tmp_path / "all.nq.gz"], dry_run=True)
@@ -77,8 +92,8 @@ def test_a_dump_of_itself_adds_nothing(catalogue: Catalogue, dumps: Dumps, tmp_p
     assert (report.new, report.changed, report.refused) == (0, 2, [])
 
 
-def _ours(text: bytes) -> set[str]:
-    return {line for line in quads(text, "nq") if not LEDGERS_OWN.search(line)}
+def _ours(text: bytes, form: str = "nq") -> set[str]:
+    return {line for line in quads(text, form) if not LEDGERS_OWN.search(line)}
 
 
 def test_a_dump_is_one_revision_while_writes_go_on(catalogue: Catalogue, dumps: Dumps) -> None:
