@@ -323,7 +323,10 @@ def _allowed(request: Request) -> str:
     """
     path = request.url.path
     if path == "/graphs" or path.startswith("/graphs/"):
-        is_written = "default" not in request.query_params and (path == "/graphs" or path.startswith("/graphs/id/"))
+        records = f"{request.app.state.catalogue.base}id/"
+        named = request.query_params.get("graph", records) if path == "/graphs" else records
+        below = path == "/graphs" or path.startswith("/graphs/id/")
+        is_written = below and named.startswith(records) and "default" not in request.query_params
         return "DELETE, GET, HEAD, OPTIONS, POST, PUT" if is_written else "GET, HEAD, OPTIONS"
     described = request.app.openapi()["paths"]
     fitting = [one for one in described if compile_path(one)[0].match(path)]

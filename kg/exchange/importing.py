@@ -13,13 +13,14 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.sax import SAXParseException
 
 from rdflib import RDF, BNode, Dataset, Graph, URIRef
+from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 from rdflib.plugins.parsers.notation3 import BadSyntax
 from rdflib.term import Node
 
@@ -29,6 +30,7 @@ from kg.records import SURROGATE, SYSTEM_KEYS, Record, from_graph, next_inner_id
 from kg.vocabulary import CONCEPTS, DEFAULT_BASE, MG, parse_thing_iri, record_iri
 
 Triple = tuple[Node, Node, Node]
+Quad = tuple[Node, Node, Node, Node | None]
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -216,19 +218,23 @@ def rdf_rows(
     ignored: list[str] | None = None,
     *,
     onto: Standing | None = None,
+    in_own_graphs: bool = False,
     language: str = "en",
 ) -> Iterator[Row]:
     """Records out of RDF: statements are gathered by the record their subject belongs to, whatever graph they stand in.
 
+    With `in_own_graphs` a statement may stand in its record's graph or in none: UnreadableInput names another.
     `format` is one of those in FORMATS; `name` stands in messages. What is added to a record on file (`onto`) gives
     its new parts names that are free there. A record that is said to be published was for all to see: RDF of others is
     never given out. Raises UnreadableInput for what is not that.
     """
-    added = list(
-        dict.fromkeys(
-            (_rebased(s, base), _rebased(p, base), _rebased(o, base)) for s, p, o in _triples(name, text, format)
-        )
-    )
+    quads = [
+        (_rebased(s, base), _rebased(p, base), _rebased(o, base), _rebased(graph, base) if graph else None)
+        for s, p, o, graph in _quads(name, text, format)
+    ]
+    if in_own_graphs:
+        _refuse_other_graphs(name, quads, base)
+    added = list(dict.fromkeys((s, p, o) for s, p, o, _ in quads))
     triples = _named([*added, *(onto.understood(added) if onto is not None else ())], onto)
     graphs: dict[tuple[str, str], Graph] = {}
     others: set[str] = set()
@@ -255,6 +261,22 @@ def rdf_rows(
             yield Row(place, error=InvalidRecord(kind, id, error.problems))
         except KgError as error:
             yield Row(place, error=error)
+
+
+def _refuse_other_graphs(name: str, quads: Iterable[Quad], base: str) -> None:
+    """A blank node has no record yet; the statement that leads to it has."""
+    for s, _, _, graph in quads:
+        key = parse_thing_iri(base, str(s)) if isinstance(s, URIRef) else None
+        if graph is not None and key is not None and graph != record_iri(base, *key):
+            own = record_iri(base, *key)
+            raise UnreadableInput(
+                {
+                    "en": f"{name}: a statement about {quoted(s, 200)} stands in the graph {quoted(graph, 200)}, and would "
+                    f"be stored in {quoted(own, 200)}: name that one, or none",
+                    "fr": f"{name} : un énoncé sur {quoted(s, 200)} se trouve dans le graphe {quoted(graph, 200)} et serait "
+                    f"enregistré dans {quoted(own, 200)} : nommez celui-ci, ou aucun",
+                }
+            )
 
 
 def _named(triples: list[Triple], onto: Standing | None) -> list[Triple]:
@@ -329,8 +351,8 @@ def _told(triple: Triple, node: BNode, colours: dict[BNode, str]) -> str:
     )
 
 
-def _triples(name: str, text: str, format: str) -> list[Triple]:
-    """All statements of an RDF text."""
+def _quads(name: str, text: str, format: str) -> list[Quad]:
+    """All statements of an RDF text, each with the address of the graph that it stands in, None where it has none."""
     dataset = Dataset()
     if format == "xml" and "<!DOCTYPE" in text:
         raise UnreadableInput(f"{name}: document types (<!DOCTYPE) and entities are not read; write the addresses out")
@@ -340,8 +362,11 @@ def _triples(name: str, text: str, format: str) -> list[Triple]:
         raise
     except Exception as error:  # noqa: BLE001  rdflib's readers raise all sorts on broken text, Exception itself too
         raise UnreadableInput(f"{name}: is not readable as {format}: {_first_line(error)}") from None
-    found = [(s, p, o) for s, p, o, _ in dataset.quads()]
-    if any(isinstance(p, BNode) for _, p, _ in found):
+    found: list[Quad] = [
+        (s, p, o, graph if isinstance(graph, URIRef) and graph != DATASET_DEFAULT_GRAPH_ID else None)
+        for s, p, o, graph in dataset.quads()
+    ]
+    if any(isinstance(p, BNode) for _, p, _, _ in found):
         raise UnreadableInput(f"{name}: a property is a blank node; properties have addresses")
     return found
 

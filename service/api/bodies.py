@@ -93,7 +93,7 @@ def rdf_record(text: str, format: str, kind: Kind, base: str, id: str | None = N
     `language` is that of the messages.
     """
     others: list[str] = []
-    rows = list(rdf_rows("the body", text, format, base, ignored=others, language=language))
+    rows = list(rdf_rows("the body", text, format, base, ignored=others, in_own_graphs=True, language=language))
     if others:
         raise UnreadableInput(
             f"the body has statements about {', '.join(quoted(one) for one in others[:3])}, which is no part of the record"

@@ -93,9 +93,13 @@ def graph_at(request: Request, path: str) -> Response:
     """Directly: `/graphs/id/city/jelgava` is the graph of that record, `/graphs/ontology` that of the vocabulary."""
     catalogue = request.app.state.catalogue
     _refuse_second_name(request)
-    ours = parse_thing_iri(catalogue.base, f"{catalogue.base}{path}")
-    iri = str(record_iri(catalogue.base, *ours)) if ours else f"{DEFAULT_BASE}{path}"
-    return _content(request, iri, chosen_format(request, GRAPHS))
+    return _content(request, _iri_of(catalogue.base, path), chosen_format(request, GRAPHS))
+
+
+def _iri_of(base: str, path: str) -> str:
+    """The graph that a path below /graphs names: a record's, else a vocabulary's."""
+    ours = parse_thing_iri(base, f"{base}{path}")
+    return str(record_iri(base, *ours)) if ours else f"{DEFAULT_BASE}{path}"
 
 
 def _refuse_second_name(request: Request) -> None:
@@ -171,7 +175,7 @@ def _record_named(request: Request, path: str) -> tuple[Kind, str]:
                 "fiche avec ?graph=, ou envoyez une nouvelle fiche à /graphs par POST",
             }
         )
-    iri = f"{catalogue.base}{path}#record" if path else named[0]
+    iri = _iri_of(catalogue.base, path) if path else named[0]
     ours = parse_thing_iri(catalogue.base, iri)
     if ours is None or iri != str(record_iri(catalogue.base, *ours)):
         raise ReadOnly(
@@ -205,7 +209,11 @@ def _statements(request: Request, body: bytes, onto: Standing | None = None) -> 
     base = request.app.state.catalogue.base
     others: list[str] = []
     language = language_asked(request)
-    rows = list(rdf_rows("the body", text_of(body), format, base, ignored=others, onto=onto, language=language))
+    rows = list(
+        rdf_rows(
+            "the body", text_of(body), format, base, ignored=others, onto=onto, in_own_graphs=True, language=language
+        )
+    )
     if others:
         raise UnreadableInput(f"the body has statements about {quoted(others[0], 200)}, which is no part of a record")
     for row in rows:
