@@ -224,6 +224,9 @@ class SearchIndex(Protocol):
     ) -> list[list[Scored]]:
         """All signals of these candidates for each question, computed exactly; practices that have gone are left out."""
 
+    def nearest(self, asked: Sequence[tuple[Sequence[float], Sequence[UUID]]]) -> list[UUID | None]:
+        """For each vector the nearest of some passages, all in one go; None where there are none."""
+
     def payloads(self, points: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
         """Everything stored with these passages; each also has the facts stored once for its practice."""
 
@@ -348,6 +351,16 @@ class IndexOfPoints(ABC):
         words, beginnings = (signals.get(name, 0.0) for name in SPARSE)
         return Scored(*named, signals["dense"], words, beginnings, point)
 
+    def nearest(self, asked: Sequence[tuple[Sequence[float], Sequence[UUID]]]) -> list[UUID | None]:
+        """See `SearchIndex`."""
+        questions = [
+            Question("dense", vector, Condition(points=list(points)), len(points), exact=True)
+            for vector, points in asked
+            if points
+        ]
+        lists = iter(self._lists(questions) if questions else ())
+        return [_nearest(next(lists)) if points else None for _, points in asked]
+
     def payloads(self, points: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
         """See `SearchIndex`."""
         wanted = list(dict.fromkeys(points))
@@ -384,6 +397,18 @@ def point_id(practice: str, passages: int, place: int) -> UUID:
     """
     digest = hashlib.blake2b(practice.encode(), digest_size=12).digest()
     return UUID(bytes=digest + passages.to_bytes(2, "big") + place.to_bytes(2, "big"))
+
+
+def passages_beside(point: UUID) -> list[UUID]:
+    """The identifiers of the other passages of a passage's practice.
+
+    >>> first, second = (point_id("housing-first", 2, place) for place in (0, 1))
+    >>> passages_beside(first) == [second], passages_beside(second) == [first]
+    (True, True)
+    """
+    key = point.int >> 16
+    same = (UUID(int=key << 16 | place) for place in range(key & MOST_PASSAGES))
+    return [one for one in same if one != point]
 
 
 def key_of(practice: str, passages: int) -> int:
@@ -440,6 +465,13 @@ def _missing(query: Query, known: Candidates, wanted: Sequence[int]) -> Iterator
         points = [UUID(int=key << 16 | n) for key in keys for n in range(key & MOST_PASSAGES if name == "dense" else 1)]
         if points:
             yield Question(name, getattr(query, name), Condition(points=points), len(points), exact=True)
+
+
+def _nearest(points: Sequence[Any]) -> UUID | None:
+    """The best point of a list, the earlier passage where two are equal."""
+    best = min(points, key=lambda point: (-point.score, point.id.int), default=None)
+    found: UUID | None = best.id if best else None
+    return found
 
 
 def _take_list(answer: Candidates, name: str, points: Sequence[Any]) -> None:

@@ -23,7 +23,7 @@ from kg.errors import BadRequest, IndexMismatch, NotFound, quoted
 from kg.search import ranking
 from kg.search.embedding import Embedder
 from kg.search.index import IN_PROCESS
-from kg.search.port import Candidates, Document, Indexes, Query, Scored, SearchIndex
+from kg.search.port import Candidates, Document, Indexes, Query, Scored, SearchIndex, passages_beside
 from kg.search.ranking import Filters, Profile, Situation
 from kg.search.text import UNDETERMINED, Passage, language_of, passages
 from kg.search.thesaurus import LEAST_STRENGTH, ThemeMatch, Thesaurus, bridge_labels, bridged, primary
@@ -151,16 +151,20 @@ class Answer:
     found: tuple[Found, ...]
 
 
+Asked = tuple[UUID, Sequence[float]]
+"""A practice's best passage by its identifier, and the vector that it was the best for."""
+
+
 class StoredPassage:
     """A passage that is read from the index when it is first looked at, as matching does with those it cites.
 
     Empty where its practice was taken out meanwhile.
     """
 
-    __slots__ = ("_passage", "_point", "_read")
+    __slots__ = ("_asked", "_passage", "_read")
 
-    def __init__(self, point: UUID, read: Callable[[Sequence[UUID]], list[Passage]]) -> None:
-        self._point, self._read = point, read
+    def __init__(self, asked: Asked, read: Callable[[Sequence[Asked]], list[Passage]]) -> None:
+        self._asked, self._read = asked, read
         self._passage: Passage | None = None
 
     @staticmethod
@@ -168,12 +172,12 @@ class StoredPassage:
         """Read those among some passages that will be looked at, all in one go: one by one takes five times as long."""
         unread = [one for one in passages if isinstance(one, StoredPassage) and one._passage is None]
         if unread:
-            for one, passage in zip(unread, unread[0]._read([one._point for one in unread]), strict=True):
+            for one, passage in zip(unread, unread[0]._read([one._asked for one in unread]), strict=True):
                 one._passage = passage
 
     def _whole(self) -> Passage:
         if self._passage is None:
-            (self._passage,) = self._read([self._point])
+            (self._passage,) = self._read([self._asked])
         return self._passage
 
     @property
@@ -512,15 +516,16 @@ class SearchView:
         All needs are embedded in one call. The same needs on the same records get the same answer, and a shorter
         answer is the beginning of a longer one. At most `profile.kept` practices come back for a need.
         """
-        understood, ranked = self._ranked_for(needs, filters, limit)
-        return [Answer(one, tuple(hits)) for one, hits in zip(understood, self._read_stored(ranked), strict=True)]
+        understood, vectors, ranked = self._ranked_for(needs, filters, limit)
+        stored = self._read_stored(ranked, vectors)
+        return [Answer(one, tuple(hits)) for one, hits in zip(understood, stored, strict=True)]
 
     def rank_many(self, needs: Sequence[AnyNeed], *, filters: Filters | None = None, limit: int = 100) -> list[Ranking]:
         """What `find_many` finds, without reading what is stored with each practice.
 
         Reading 200 practices takes longer than finding them, and a suggestion cites a dozen.
         """
-        understood, ranked = self._ranked_for(needs, filters, limit)
+        understood, vectors, ranked = self._ranked_for(needs, filters, limit)
         return [
             Ranking(
                 one,
@@ -530,22 +535,22 @@ class SearchView:
                         hit.scored.city,
                         hit.scored.partner_cities,
                         hit.similarity,
-                        StoredPassage(hit.scored.point, self._read_passages),
+                        StoredPassage((hit.scored.point, vector), self._read_passages),
                     )
                     for hit in hits
                 ),
                 max((hit.dense for hit in hits), default=None) if one.situation == "read" else None,
             )
-            for one, hits in zip(understood, ranked, strict=True)
+            for one, vector, hits in zip(understood, vectors, ranked, strict=True)
         ]
 
     def _ranked_for(
         self, needs: Sequence[AnyNeed], filters: Filters | None, limit: int
-    ) -> tuple[list[Understood], list[list[_Hit]]]:
-        """How each need is read, and its practices."""
+    ) -> tuple[list[Understood], list[Sequence[float]], list[list[_Hit]]]:
+        """How each need is read, its vector, and its practices."""
         understood = [self.understand(need) for need in needs]
         if not needs:
-            return [], []
+            return [], [], []
         vectors = self.embedder.embed([one.embedded for one in understood], kind="query")
         wanted = [_wanted(need, one) for need, one in zip(needs, understood, strict=True)]
         queries = [
@@ -553,11 +558,31 @@ class SearchView:
             for vector, one, themes in zip(vectors, understood, wanted, strict=True)
         ]
         situations = [one.situation for one in understood]
-        return understood, self._ranked(queries, wanted, situations, filters or Filters(), limit)
+        ranked = self._ranked(queries, wanted, situations, filters or Filters(), limit)
+        return understood, [query.dense for query in queries], ranked
 
-    def _read_passages(self, points: Sequence[UUID]) -> list[Passage]:
-        stored = self._index.payloads(points)
-        return [_passage(stored[one]) if one in stored else Passage("", UNDETERMINED, "", "") for one in points]
+    def _read_passages(self, asked: Sequence[Asked]) -> list[Passage]:
+        """Passages as they are shown; an empty one where its practice was taken out meanwhile."""
+        shown = [payload and _passage(payload) for payload in self._shown(asked)]
+        return [passage or Passage("", UNDETERMINED, "", "") for passage in shown]
+
+    def _shown(self, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
+        """What is stored with the passages to show, None where a practice was taken out meanwhile.
+
+        That is the best one; but a bare title, which stands over the passage anyway, says nothing of what was done:
+        instead of it the nearest of the practice's other passages is shown, where there is one.
+        """
+        stored = self._index.payloads(point for point, _ in asked)
+        shown = [stored.get(point) for point, _ in asked]
+        bare = [place for place, payload in enumerate(shown) if payload and _is_bare_title(payload)]
+        beside = [passages_beside(asked[place][0]) for place in bare]
+        others = self._index.payloads(point for points in beside for point in points)
+        telling = [[one for one in some if one in others and not _is_bare_title(others[one])] for some in beside]
+        nearest = self._index.nearest([(asked[place][1], some) for place, some in zip(bare, telling, strict=True)])
+        for place, point in zip(bare, nearest, strict=True):
+            if point is not None:
+                shown[place] = others[point]
+        return shown
 
     def find(self, need: AnyNeed, *, filters: Filters | None = None, limit: int = 100) -> list[Found]:
         """The practices closest to one need; see `find_many`."""
@@ -585,7 +610,7 @@ class SearchView:
         query = Query(middle.tolist(), asked["words"], asked["beginnings"], tuple(themes))
         filters = filters or Filters()
         filters = Filters(**{**filters.__dict__, "exclude_practices": filters.exclude_practices | {practice}})
-        return self._read_stored(self._ranked([query], [themes], ["read"], filters, limit))[0]
+        return self._read_stored(self._ranked([query], [themes], ["read"], filters, limit), [query.dense])[0]
 
     def search(
         self, need: AnyNeed, *, filters: Filters | None = None, limit: int = 20, cursor: str | None = None
@@ -642,10 +667,11 @@ class SearchView:
             dense, themes = mapped(one.dense), match(one.themes)
             yield _Hit(one, dense, themes, weigh(dense, one.words, one.beginnings, themes))
 
-    def _read_stored(self, ranked: Sequence[Sequence[_Hit]]) -> list[list[Found]]:
+    def _read_stored(self, ranked: Sequence[Sequence[_Hit]], vectors: Sequence[Sequence[float]]) -> list[list[Found]]:
         """The same practices with what is stored of each; those that another thread has just taken out are left out."""
-        payloads = self._index.payloads(hit.scored.point for hits in ranked for hit in hits)
-        return [[_found(hit, payloads) for hit in hits if hit.scored.point in payloads] for hits in ranked]
+        asked = [(hit.scored.point, vector) for hits, vector in zip(ranked, vectors, strict=True) for hit in hits]
+        shown = iter(self._shown(asked))
+        return [[_found(hit, payload) for hit in hits if (payload := next(shown))] for hits in ranked]
 
 
 # ------------------------------------------------------------------------------- practices for the index
@@ -776,8 +802,7 @@ class _Hit(NamedTuple):
         )
 
 
-def _found(hit: _Hit, payloads: Mapping[UUID, Mapping[str, Any]]) -> Found:
-    payload = payloads[hit.scored.point]
+def _found(hit: _Hit, payload: Mapping[str, Any]) -> Found:
     return Found(
         practice=hit.scored.practice,
         city=payload["city"],
@@ -801,6 +826,11 @@ def _passage(payload: Mapping[str, Any]) -> Passage:
     """The passage of a point, with its practice's title in its language, else in the first there is."""
     title, language = payload["title"], payload["language"]
     return Passage(payload["part"], language, payload["text"], title.get(language, next(iter(title.values()), "")))
+
+
+def _is_bare_title(payload: Mapping[str, Any]) -> bool:
+    """Whether a passage says its practice's title and nothing else."""
+    return payload["text"] in payload["title"].values()
 
 
 def _order(found: Found) -> tuple[float, str]:

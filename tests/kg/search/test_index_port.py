@@ -9,7 +9,7 @@ import pytest
 
 from kg.errors import IndexMismatch
 from kg.search import register as register_module
-from kg.search.port import Document
+from kg.search.port import Document, point_id
 from kg.search.ranking import Filters
 from tests.kg.search.index_cases import (
     ENGINES,
@@ -40,6 +40,19 @@ def test_a_practice_scores_by_its_best_passage_and_its_words_as_a_whole(index):
     index.change(practices=[document("a", [0, 1, 0, 0], [3, 4, 0, 0], words={7: 0.5}, beginnings={9: 0.25})], marker=1)
     dense, words, beginnings = scores(index, asking(words={7: 0.5, 8: 0.5}, beginnings={9: 1.0}))["a"]
     assert (dense, words, beginnings) == pytest.approx((0.6, 0.25, 0.25))
+
+
+def test_of_some_passages_the_nearest_is_told_the_earlier_of_equal_ones(index):
+    index.change(practices=[document("a", [1, 0, 0, 0], [0, 1, 0, 0], [3, 4, 0, 0], [0, 1, 0, 0])], marker=1)
+    first, second, third, fourth = (point_id("a", 4, n) for n in range(4))
+    asked = [
+        ([1, 0, 0, 0], [second, third]),
+        ([0, 1, 0, 0], [fourth, second]),
+        ([1, 0, 0, 0], []),
+        ([1, 0, 0, 0], [first]),
+    ]
+    assert index.nearest(asked) == [third, second, None, first]
+    assert index.nearest([]) == []
 
 
 def test_each_signal_brings_candidates_of_its_own(index):

@@ -137,6 +137,28 @@ def test_a_passage_is_empty_where_its_practice_was_taken_out_before_it_was_read(
     assert second.passage.text
 
 
+def test_a_bare_title_is_not_shown_where_the_practice_says_more(view):
+    need = NeedText("A choir")
+    (found,) = [one for one in view.find(need) if one.practice == "choir"]
+    (ranked,) = [one for one in view.rank_many([need])[0].found if one.practice == "choir"]
+    assert (found.passage.part, found.passage.text) == ("action", PRACTICES[2]["action"]["en"])
+    assert (ranked.passage.part, ranked.passage.text) == ("action", PRACTICES[2]["action"]["en"])
+
+
+def test_of_several_other_passages_the_nearest_is_shown(view):
+    (found,) = [one for one in view.find(NeedText("Buddies")) if one.practice == "buddies"]
+    assert (found.passage.part, found.passage.text) == ("outcomes", "150 duos")  # few words beside its title's
+
+
+def test_a_title_is_shown_where_there_is_nothing_else(opened):
+    view = opened()
+    view.apply(
+        [revision(1, {"id": "band", "title": {"en": "A brass band", "fr": "Une fanfare"}, "city": "jelgava"})], 1
+    )
+    (found,) = view.find(NeedText("A brass band"))
+    assert found.passage.text == "A brass band"
+
+
 def test_a_need_in_another_language_is_bridged_by_theme_labels(view):
     (answer,) = view.find_many([NeedText("Nous cherchons un logement pour les personnes arrivées récemment")])
     assert (answer.understood.language, answer.understood.situation) == ("fr", "bridged")
