@@ -58,6 +58,7 @@ from kg.search.index import IN_PROCESS
 from kg.search.port import Indexes
 from kg.search.ranking import Filters
 from kg.search.switching import index_folder, remove_other_indexes
+from kg.search.text import as_written
 from kg.search.thesaurus import Thesaurus
 from kg.search.view import Found, Linking, NeedText, Page, Ranking, SearchView, Understood
 from kg.search.vocabularies import Link, Vocabularies, links
@@ -1170,7 +1171,7 @@ class Catalogue:
                     "id": match.theme,
                     "label": labels.get(match.theme, match.theme),
                     "strength": round(match.strength, 3),
-                    "words": list(match.words),
+                    "words": [as_written(need.text, word) for word in dict.fromkeys(match.words)],
                     "vocabulary": match.vocabulary or "themes",
                 }
                 for match in known.themes

@@ -17,7 +17,7 @@ from kg.errors import BadRequest
 from kg.fields import in_language
 from kg.matching.reasons import LANGUAGE_NAMES, ROLE_LIMITS
 from kg.records import LANGUAGE_TAG
-from kg.search.text import fold, sentences
+from kg.search.text import as_written, fold, sentences
 from kg.search.thesaurus import primary
 from kg.search.view import NeedText, SearchView, ThemeMeaning, Understood
 from kg.suggesting import need_text
@@ -98,6 +98,61 @@ def _kinds_of_paragraphs(text: str) -> list[tuple[str, str]]:
     return joined
 
 
+_OPENINGS: Mapping[str, str] = {
+    "bg": "второ трето на_второ_място на_трето_място накрая друг_проблем друга_нужда",
+    "cs": "za_druhe za_treti druhym_problemem dalsim_problemem konecne nakonec",
+    "da": "for_det_andet for_det_tredje endelig et_andet_problem en_anden_udfordring",
+    "de": "zweitens drittens viertens schliesslich zum_zweiten ein_weiteres_problem eine_weitere_sorge "
+    "unser_zweites unsere_zweite unser_anderes unsere_andere",
+    "el": "δευτερον τριτον τελοσ ενα_αλλο_προβλημα",
+    "en": "secondly thirdly fourthly second, third, finally lastly separately our_second our_third our_other our_last "
+    "the_second_need the_second_problem the_second_worry the_second_concern the_second_challenge another_need "
+    "another_problem another_worry another_concern another_challenge another_difficulty another_priority",
+    "es": "en_segundo_lugar en_tercer_lugar por_ultimo finalmente otro_problema "
+    "otra_necesidad otra_preocupacion nuestro_segundo nuestra_segunda",
+    "et": "teiseks kolmandaks lopuks teine_mure teine_probleem",
+    "fi": "toiseksi kolmanneksi lopuksi toinen_ongelma toinen_huoli",
+    "fr": "deuxiemement troisiemement quatriemement par_ailleurs enfin un_autre_besoin un_autre_probleme "
+    "un_autre_defi une_autre_difficulte une_autre_preoccupation notre_deuxieme notre_second notre_seconde notre_troisieme "
+    "notre_autre",
+    "ga": "sa_dara_hait ar_an_dara_dul_sios ar_deireadh fadhb_eile riachtanas_eile",
+    "hr": "kao_drugo kao_trece drugi_problem konacno na_kraju",
+    "hu": "masodszor harmadszor vegul masik_gondunk",
+    "it": "in_secondo_luogo in_terzo_luogo infine un_altro_problema un_altro_bisogno un_altra_difficolta "
+    "il_nostro_secondo la_nostra_seconda",
+    "lt": "antra, trecia, galiausiai pagaliau kita_problema",
+    "lv": "otrkart treskart visbeidzot otra_problema cita_problema",
+    "mt": "it_tieni it_tielet fl_ahhar_nett fl_ahhar problema_ohra",
+    "nl": "ten_tweede ten_derde ten_slotte tenslotte tot_slot een_ander_probleem een_andere_zorg "
+    "onze_tweede ons_tweede",
+    "pl": "po_drugie po_trzecie wreszcie na_koniec innym_problemem kolejnym_problemem",
+    "pt": "em_segundo_lugar em_terceiro_lugar por_ultimo por_fim finalmente outro_problema outra_necessidade",
+    "ro": "in_al_doilea_rand in_al_treilea_rand in_cele_din_urma in_sfarsit o_alta_problema",
+    "sk": "po_druhe po_tretie nakoniec napokon dalsim_problemom",
+    "sl": "drugic tretjic nazadnje koncno druga_tezava",
+    "sv": "for_det_andra for_det_tredje slutligen ett_annat_problem en_annan_utmaning",
+}
+"""Per official language, folded beginnings of sentences that open another point (with _ several words in a row).
+
+They are looked for whatever the language, as few sentences tell theirs by themselves. Those that only add ("moreover")
+are left out: what they add mostly belongs to the same need."""
+
+_OPENING = re.compile(
+    "(?:"
+    + "|".join(re.escape(one).replace("_", r"\W+") for listed in _OPENINGS.values() for one in listed.split())
+    + r")(?!\w)"
+)
+
+
+def opens_another(sentence: str) -> bool:
+    """Whether a sentence says that another point begins with it.
+
+    >>> opens_another("Par ailleurs, les loyers montent."), opens_another("Po drugie: brak mieszkań."), opens_another("Rents rise.")
+    (True, True, False)
+    """
+    return _OPENING.match(fold(sentence)) is not None
+
+
 @dataclass
 class _Group:
     """Sentences that make one need, and the themes found in them so far."""
@@ -115,27 +170,32 @@ def group_sentences(
     """The needs of a text, and what is only background, each as text.
 
     `read` has, per paragraph, each sentence with the themes that are surely in it and whether it says that something is
-    needed or missing. A need ends with its paragraph, or before a sentence whose themes are all of another branch than
-    those before. A group without a theme and without such a word is background. `kinds` has what each paragraph is, TEXT
-    where it is not given: a POINT is one need whatever its words, a LEAD is background.
+    needed or missing. A need ends with its paragraph, before a sentence whose themes are all of another branch than
+    those before, or before one that opens another point ("finally", see `opens_another`) and shares no theme with those.
+    A group without a theme and without such a word is background. `kinds` has what each paragraph is, TEXT where it is
+    not given: a POINT is one need whatever its words, a LEAD is background.
 
     >>> paragraph = [("Rents rise.", ["housing"], False), ("Families wait.", [], True), ("We lack teachers.", ["school"], True)]
     >>> group_sentences([[("We are a port.", [], False)], paragraph], lambda a, b: float(a == b))
     (['Rents rise. Families wait.', 'We lack teachers.'], ['We are a port.'])
     >>> group_sentences([[("We need:", [], True)], [("Owners refuse.", [], False)]], lambda a, b: 0.0, [LEAD, POINT])
     (['Owners refuse.'], ['We need:'])
+    >>> group_sentences([[("Rents rise.", ["housing"], False), ("Finally, neighbours do not meet.", [], False)]], lambda a, b: 0.0)
+    (['Rents rise.', 'Finally, neighbours do not meet.'], [])
     """
     groups: list[_Group] = []
     for paragraph, kind in zip(read, kinds or [TEXT] * len(read), strict=True):
         group = _Group()
         for sentence, themes, needed in paragraph:
             apart = group.themes and themes and all(closeness(a, b) == 0.0 for a in themes for b in group.themes)
-            if apart and kind == TEXT:
+            another = bool(group.sentences) and opens_another(sentence) and not set(themes).intersection(group.themes)
+            if (apart or another) and kind == TEXT:
+                group.is_need = group.is_need or another  # there is a first where there is a second
                 groups.append(group)
                 group = _Group()
             group.sentences.append(sentence)
             group.themes += themes
-            group.is_need = kind == POINT or (kind == TEXT and (group.is_need or needed or bool(themes)))
+            group.is_need = kind == POINT or (kind == TEXT and (group.is_need or needed or bool(themes) or another))
         groups.append(group)
     written = [(" ".join(group.sentences), group.is_need) for group in groups if group.sentences]
     if not any(is_need for _, is_need in written):
@@ -420,7 +480,7 @@ def _told(
             **named.themes([match.theme])[0],
             "strength": round(match.strength, 3),
             "basis": "vocabulary" if match.vocabulary else "words",
-            "words": list(match.words),
+            "words": [as_written(understood.text, word) for word in dict.fromkeys(match.words)],
             "through": {"label": match.label, "language": match.language, "vocabulary": match.vocabulary or "themes"},
             **_around(match.theme, named),
         }
@@ -440,9 +500,10 @@ def _told(
         if near.theme not in known
     ]
     answered = {
-        code: words
+        code: as_written(text, words)
         for code in QUESTIONS
-        if (words := said(understood.text, understood.language, code) or said(background, understood.language, code))
+        for text in (background, understood.text)  # what the need itself says goes before
+        if (words := said(text, understood.language, code))
     }
     return {
         "text": understood.text,

@@ -127,6 +127,24 @@ def words(text: str) -> list[str]:
     return [word[:_WORD_LIMIT_CHARACTERS] for word in _WORDS.findall(fold(text))]
 
 
+def as_written(text: str, folded: str) -> str:
+    """The first place in a text that reads like some folded words, as it is written there; the folded words if none does.
+
+    >>> as_written("Les étrangers restent à l’écart", "etrangers"), as_written("D’ici là, rien", "d ici la")
+    ('étrangers', 'D’ici là')
+    """
+    written = unicodedata.normalize("NFC", text)
+    wanted = words(folded)
+    places = [
+        (found.start(), found.end(), fold(found[0])[:_WORD_LIMIT_CHARACTERS]) for found in _WORDS.finditer(written)
+    ]
+    for first in range(len(places) - len(wanted) + 1 if wanted else 0):
+        some = places[first : first + len(wanted)]
+        if [word for _, _, word in some] == wanted:
+            return written[some[0][0] : some[-1][1]]
+    return folded
+
+
 @lru_cache(65_536)
 def stem(word: str, language: str | None) -> str:
     """A word's stem in a language, from its folded form, so that a missing accent makes no difference.

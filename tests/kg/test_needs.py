@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kg.catalogue import Catalogue
 from kg.errors import BadRequest, TooLarge
-from kg.needs import _CUES, QUESTIONS, group_sentences, paragraphs, said, understood_json
+from kg.needs import _CUES, QUESTIONS, group_sentences, opens_another, paragraphs, said, understood_json
 from kg.search.text import language_of
 from kg.search.view import NeedText
 from tests.models import prepared_models
@@ -198,6 +198,41 @@ def test_words_that_answer_a_question_are_found(language: str, text: str, code: 
 def test_half_a_word_answers_nothing() -> None:
     assert said("A permanent retirement", "en", "tried") is None
     assert said("Sinceste", "en", "since") is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Adults wait half a year for a course.", "Finally, residents grumble that newcomers stay among themselves."),
+        ("Les cours de français affichent complet.", "Enfin, les habitants étrangers ne siègent nulle part."),
+        ("Vecākiem nav, kur atstāt bērnus.", "Otrkārt, iedzīvotāji un iebraucēji nesatiekas."),
+        ("Brakuje mieszkań na wynajem.", "Po drugie, dyplomy uchodźców nie są uznawane."),
+        ("Οι οικογένειες ζουν σε ξενοδοχεία.", "Τέλος, οι κάτοικοι δεν συναντιούνται."),
+    ],
+)
+def test_a_sentence_that_opens_another_point_begins_a_need(catalogue: Catalogue, first: str, second: str) -> None:
+    told = catalogue.analyse_needs(f"{first} {second}")
+    assert ([need["text"] for need in told["needs"]], told["context"]) == ([first, second], [])
+
+
+@pytest.mark.parametrize("text", ["Another 200 people came.", "Secondo il comune, mancano case.", "Enfiniment long."])
+def test_words_that_begin_alike_open_nothing(text: str) -> None:
+    assert not opens_another(text)
+
+
+def test_what_goes_on_about_the_same_theme_stays_one_need(catalogue: Catalogue) -> None:
+    text = "Housing is dear. Finally, housing is far from schools."
+    assert [need["text"] for need in catalogue.analyse_needs(text)["needs"]] == [text]
+
+
+def test_words_are_told_as_they_are_written(catalogue: Catalogue) -> None:
+    (need,) = catalogue.analyse_needs("Depuis deux étés, l’hébergement des réfugiés nous échappe.", answer_in="fr")[
+        "needs"
+    ]
+    assert "hébergement" in {word for theme in need["themes"] for word in theme["words"]}
+    assert {"code": "since", "words": "Depuis"} in need["answered"]
+    (asked,) = catalogue.suggest_mentors({"needs": [{"text": need["text"]}]})["needs"]
+    assert "hébergement" in {word for theme in asked["themes"] for word in theme["words"]}
 
 
 @pytest.mark.parametrize("marks", [("1. ", "2. ", "3. "), ("- ", "- ", "- "), ("a) ", "b) ", "c) ")])

@@ -95,7 +95,7 @@ def test_a_thesaurus_is_loaded_used_listed_and_removed(tmp_path: Path) -> None:
     (tmp_path / "page.txt").write_text("Nincs elég lakás a családoknak a városban.", "utf-8")
     (need,) = json.loads(run("needs", "page.txt", "--json", folder=tmp_path).stdout)["needs"]
     (theme,) = [one for one in need["themes"] if one["basis"] == "vocabulary"]
-    assert (theme["id"], theme["through"]["vocabulary"], theme["words"]) == ("housing", "small", ["lakas"])
+    assert (theme["id"], theme["through"]["vocabulary"], theme["words"]) == ("housing", "small", ["lakás"])
     assert need["understood"]["vocabularies"] == ["small"]
     assert json.loads(run("status", "--json", folder=tmp_path).stdout)["vocabularies"][0]["name"] == "small"
     assert run("load", "--remove", "small", folder=tmp_path).stdout.strip() == "No bridge vocabulary is loaded."
