@@ -8,7 +8,7 @@ from typing import Any
 from kg.errors import BadRequest, quoted
 from kg.fields import in_language
 from kg.matching.profile import Profile
-from kg.matching.reasons import ROLE_LIMITS
+from kg.matching.reasons import ROLE_LIMITS, name_of, opening
 from kg.matching.reciprocity import NOTHING, Wish, in_return, offer_sentence
 from kg.suggesting import city_reference
 from kg.transferring import Source, facts_of, narrower_of, needs_on_record
@@ -43,12 +43,12 @@ def could_teach(mentee: str, mentor: str, source: Source, profile: Profile, lang
                 "text": in_language(offer_sentence(offer, theme, own, other), language),
             }
         )
-    names = {"mentee": in_language(own.name, language), "mentor": in_language(other.name, language)}
+    names = {"mentee": name_of(own, language), "mentor": name_of(other, language)}
     return {
         "mentee": city_reference(own, source.base, language),
         "mentor": city_reference(other, source.base, language),
         "offers": listed,
-        "text": None if listed else in_language(NOTHING, language).format(**names),
+        "text": None if listed else opening(in_language(NOTHING, language).format(**names)),
         "role_limits": in_language(ROLE_LIMITS, language),
         "profile": {"name": profile.name, "version": profile.version, "changed": list(profile.changed)},
         "as_of": as_of.isoformat(),

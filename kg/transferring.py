@@ -14,7 +14,7 @@ from kg.errors import BadRequest, Gone, NotFound, TooLarge, quoted
 from kg.fields import declaration, in_language
 from kg.matching.facts import CityFacts, Mentee, Names
 from kg.matching.profile import Profile
-from kg.matching.reasons import ROLE_LIMITS
+from kg.matching.reasons import ROLE_LIMITS, name_of, to
 from kg.matching.transferability import (
     METHOD,
     UNNAMED,
@@ -430,14 +430,14 @@ def _whom(city: CityFacts) -> Names:
     """Whom to ask: the city's contact by role, or its association's help."""
     role = city.availability.contact_role if city.availability and city.availability.consent else {}
     holes: dict[str, Names | str] = {
-        "city": city.name,
+        "city": {"en": name_of(city, "en"), "fr": to(name_of(city, "fr"))},
         "role": role or {"en": "municipality", "fr": "municipalité"},
         "association": city.association or "",
     }
     if city.association:
         return say(
             "Ask {city} ({role}), if need be through its association of municipalities ({association}).",
-            "Demandez à {city} ({role}), au besoin par son association de communes ({association}).",
+            "Demandez {city} ({role}), au besoin par son association de communes ({association}).",
             **holes,
         )
-    return say("Ask {city} ({role}).", "Demandez à {city} ({role}).", **holes)
+    return say("Ask {city} ({role}).", "Demandez {city} ({role}).", **holes)

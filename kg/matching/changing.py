@@ -14,7 +14,7 @@ from kg.matching.experience import newest_sure_year
 from kg.matching.factors import FACTORS
 from kg.matching.facts import Availability, CityFacts, DeclaredExperience, Mentee, Names, NeedHits, PracticeFacts
 from kg.matching.profile import HIGHEST_WEIGHT
-from kg.matching.reasons import EVIDENCE_LABELS, FACTOR_LABELS, in_language, name_of, of, quoted_title
+from kg.matching.reasons import EVIDENCE_LABELS, FACTOR_LABELS, name_of, of, quoted_title
 from kg.matching.suggestions import Weighed, rank_key, weigh_case, weigh_city
 
 Option = TypeVar("Option")
@@ -169,10 +169,7 @@ def _roots(a: float, b: float, c: float) -> list[float]:
 def _weight_changes(upper: Weighed, lower: Weighed) -> Iterator[WeightChange]:
     """For each factor the weight nearest to the present one past which the two swap."""
     weights = upper.case.profile.weights
-    names = [
-        {language: in_language(one.case.city.name, language) for language in reasons.LANGUAGES}
-        for one in (upper, lower)
-    ]
+    names = [{language: name_of(one.case.city, language) for language in reasons.LANGUAGES} for one in (upper, lower)]
     for factor, now in weights.items():
         found = [
             (at, past)
@@ -246,8 +243,8 @@ def _then(condition: Names, case: _Case) -> Names:
     """The condition, and what would follow."""
     upper, lower = case.upper.case.city, case.lower.case.city
     return {
-        "en": f"If {condition['en']}, {in_language(lower.name, 'en')} would stand before {in_language(upper.name, 'en')}.",
-        "fr": f"{_si(condition['fr'])}, {in_language(lower.name, 'fr')} passerait devant {in_language(upper.name, 'fr')}.",
+        "en": f"If {condition['en']}, {name_of(lower, 'en')} would stand before {name_of(upper, 'en')}.",
+        "fr": f"{_si(condition['fr'])}, {name_of(lower, 'fr')} passerait devant {name_of(upper, 'fr')}.",
     }
 
 
@@ -406,7 +403,7 @@ def _of_levels(case: _Case, theme_names: Mapping[str, Names]) -> Iterator[FactCh
                 "experience-level",
                 city.id,
                 is_known,
-                _then(_level_words(city, theme, level, theme_names), case),
+                _then(_level_words(city, theme, level, theme_names, by_others=True), case),
                 theme=theme,
             )
 
@@ -430,17 +427,21 @@ def _of_the_mentee(case: _Case, theme_names: Mapping[str, Names]) -> Iterator[Fa
 
         level = _first(sorted((level for level in LEVELS if level != now), key=step), declared)
         if level is not None:
-            words = _level_words(mentee, theme, level, theme_names)
+            words = _level_words(mentee, theme, level, theme_names, by_others=False)
             yield FactChange("mentee-level", "", now is not None, _then(words, case), theme=theme)
 
 
-def _level_words(city: CityFacts | Mentee, theme: str, level: float, theme_names: Mapping[str, Names]) -> Names:
-    named = theme_names.get(theme, {})
+def _level_words(
+    city: CityFacts | Mentee, theme: str, level: float, theme_names: Mapping[str, Names], *, by_others: bool
+) -> Names:
+    """A level as others assess it, or as the city states it of itself, which counts less of a mentor."""
+    named = theme_names.get(theme) or {"en": theme}
+    en, fr = ("assessed by others", "évaluée par d’autres") if by_others else ("stated", "indiquée")
     return {
-        "en": f"the experience of {name_of(city, 'en')} with “{in_language(named, 'en') or theme}” were stated as "
-        f"“{LEVELS[level]['en']}”",
-        "fr": f"l’expérience {of(name_of(city, 'fr'))} pour « {in_language(named, 'fr') or theme} » était indiquée comme "
-        f"« {LEVELS[level]['fr']} »",
+        "en": f"the experience of {name_of(city, 'en')} with {quoted_title(named, 'en')} were {en} as "
+        f"{quoted_title(LEVELS[level], 'en')}",
+        "fr": f"l’expérience {of(name_of(city, 'fr'))} pour {quoted_title(named, 'fr')} était {fr} comme "
+        f"{quoted_title(LEVELS[level], 'fr')}",
     }
 
 

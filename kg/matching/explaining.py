@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kg.matching import reasons
 from kg.matching.factors import FACTORS, Case, Factor
 from kg.matching.facts import CityFacts, Names, Unknown
-from kg.matching.reasons import in_language, listed, quoted_title
+from kg.matching.reasons import in_language, listed, name_of, opening, quoted_title
 from kg.matching.suggestions import Weighed
 
 PER_NEED = ("relevance", "experience", "gap", "evidence", "freshness")
@@ -148,7 +148,7 @@ def filter_sentence(name: str, city: CityFacts, asked: Sequence[str]) -> Names:
     >>> filter_sentence("population_min", CityFacts("gent", {"en": "Ghent"}), ["50,000"])["en"]
     'The population of Ghent is not on record, and the request asks for at least 50,000 inhabitants.'
     """
-    en, fr = in_language(city.name, "en"), in_language(city.name, "fr")
+    en, fr = name_of(city, "en"), name_of(city, "fr")
     wanted_en, wanted_fr = listed(asked, "en"), listed(asked, "fr")
     least = {"population_min": ("at least", "au moins"), "population_max": ("at most", "au plus")}
     if name in least:
@@ -161,8 +161,8 @@ def filter_sentence(name: str, city: CityFacts, asked: Sequence[str]) -> Names:
             }
         number_en, number_fr = (reasons.inhabitants(city.population, language) for language in reasons.LANGUAGES)
         return {
-            "en": f"{en} has about {number_en} inhabitants, and the request asks for {bound_en} {wanted_en}.",
-            "fr": f"{fr} compte environ {number_fr} habitants, et la demande en veut {bound_fr} {wanted_fr}.",
+            "en": f"{opening(en)} has about {number_en} inhabitants, and the request asks for {bound_en} {wanted_en}.",
+            "fr": f"{opening(fr)} compte environ {number_fr} habitants, et la demande en veut {bound_fr} {wanted_fr}.",
         }
     if name == "countries":
         if city.country is None:
@@ -173,50 +173,53 @@ def filter_sentence(name: str, city: CityFacts, asked: Sequence[str]) -> Names:
         country_en = in_language(city.country_name, "en") or city.country
         country_fr = in_language(city.country_name, "fr") or city.country
         return {
-            "en": f"{en} is in another country ({country_en}) than the request asks for ({wanted_en}).",
-            "fr": f"{fr} est dans un autre pays ({country_fr}) que ceux de la demande ({wanted_fr}).",
+            "en": f"{opening(en)} is in another country ({country_en}) than the request asks for ({wanted_en}).",
+            "fr": f"{opening(fr)} est dans un autre pays ({country_fr}) que ceux de la demande ({wanted_fr}).",
         }
     if name == "exclude_cities":
         return {
             "en": f"The request leaves {en} out by name.",
             "fr": f"La demande exclut {fr} nommément.",
         }
-    words = {"themes": ("on the themes", "sur les thèmes"), "languages": ("recorded in", "rédigée en")}[name]
+    words = {
+        "themes": ("on the themes", "sur les thèmes"),
+        "languages": ("recorded in the languages", "rédigée dans les langues"),
+    }[name]
     return {
-        "en": f"{en} has no practice {words[0]} that the request asks for ({wanted_en}).",
-        "fr": f"{fr} n’a pas de pratique {words[1]} que la demande veut ({wanted_fr}).",
+        "en": f"{opening(en)} has no practice {words[0]} that the request asks for ({wanted_en}).",
+        "fr": f"{opening(fr)} n’a pas de pratique {words[1]} que la demande veut ({wanted_fr}).",
     }
 
 
 def is_mentee(city: CityFacts) -> Names:
     """It asks itself."""
     return {
-        "en": f"{in_language(city.name, 'en')} is the city that asks; no city is its own mentor.",
-        "fr": f"{in_language(city.name, 'fr')} est la ville qui pose la question ; aucune ville n’est sa propre mentore.",
+        "en": f"{opening(name_of(city, 'en'))} is the city that asks; no city is its own mentor.",
+        "fr": f"{opening(name_of(city, 'fr'))} est la ville qui pose la question ; aucune ville n’est sa propre mentore.",
     }
 
 
 def is_suggested(city: CityFacts, rank: int) -> Names:
     """It is on the list."""
     return {
-        "en": f"{in_language(city.name, 'en')} is suggested, at rank {rank}.",
-        "fr": f"{in_language(city.name, 'fr')} est suggérée, au rang {rank}.",
+        "en": f"{opening(name_of(city, 'en'))} is suggested, at rank {rank}.",
+        "fr": f"{opening(name_of(city, 'fr'))} est suggérée, au rang {rank}.",
     }
 
 
 def has_no_practice(city: CityFacts) -> Names:
     """Nothing of it is on record; whether it has done something is unknown."""
     return {
-        "en": f"No practice of {in_language(city.name, 'en')} is on record. That does not mean that there is none: "
+        "en": f"No practice of {name_of(city, 'en')} is on record. That does not mean that there is none: "
         "whether it has done something about this is unknown.",
-        "fr": f"Aucune pratique {reasons.of(in_language(city.name, 'fr'))} n’est documentée. Cela ne veut pas dire "
+        "fr": f"Aucune pratique {reasons.of(name_of(city, 'fr'))} n’est documentée. Cela ne veut pas dire "
         "qu’il n’y en a pas : on ne sait pas si elle a agi dans ce domaine.",
     }
 
 
 def nothing_close(city: CityFacts, nearest: Near | None, lowest: float) -> Names:
     """It has practices, and none is close enough to be cited."""
-    name = {language: in_language(city.name, language) for language in reasons.LANGUAGES}
+    name = {language: name_of(city, language) for language in reasons.LANGUAGES}
     if nearest is None:
         return {
             "en": f"No practice of {name['en']} has anything in common with the need.",
@@ -233,7 +236,7 @@ def nothing_close(city: CityFacts, nearest: Near | None, lowest: float) -> Names
 
 def is_excluded(city: CityFacts, rank: int | None) -> Names:
     """A filter leaves it out; `rank` is the one it would have without the filters, None where it would have none."""
-    name = {language: in_language(city.name, language) for language in reasons.LANGUAGES}
+    name = {language: name_of(city, language) for language in reasons.LANGUAGES}
     if rank is None:
         return {
             "en": f"The filters of the request leave {name['en']} out.",
@@ -250,9 +253,9 @@ def is_excluded(city: CityFacts, rank: int | None) -> Names:
 def is_set_back(city: CityFacts, rank: int) -> Names:
     """The wish for several countries set it back."""
     return {
-        "en": f"{in_language(city.name, 'en')} would have rank {rank}, but the request wants few mentors of each country, "
+        "en": f"{opening(name_of(city, 'en'))} would have rank {rank}, but the request wants few mentors of each country, "
         "and others of its country stand before it.",
-        "fr": f"{in_language(city.name, 'fr')} aurait le rang {rank}, mais la demande veut peu de mentores par pays, et "
+        "fr": f"{opening(name_of(city, 'fr'))} aurait le rang {rank}, mais la demande veut peu de mentores par pays, et "
         "d’autres de son pays la précèdent.",
     }
 
@@ -265,18 +268,18 @@ def ranks_lower(here: Weighed, there: Weighed, rank: int | None, found: Sequence
     ahead = [one.label for one in found if one.here is None and one.there is not None and one.contribution < -0.0005]
 
     def sentence(language: str) -> str:
-        name, other = in_language(city.name, language), in_language(last.name, language)
+        name, other = name_of(city, language), name_of(last, language)
         most, missing, alone = (
             listed([label[language].lower() for label in labels], language) for labels in (against, unknown, ahead)
         )
         if language == "fr":
             place = f"au rang {rank}" if rank else "au-delà des villes évaluées en entier"
-            text = f"{name} se trouve {place}, derrière {other}, la dernière de la liste."
+            text = f"{opening(name)} se trouve {place}, derrière {other}, la dernière de la liste."
             text += f" La différence connue vient surtout de : {most}." if most else ""
             text += f" Ne sont pas connus, et ne comptent pas contre elle : {missing}." if missing else ""
             return text + (f" Pour {other}, il est connu et compte en sa faveur : {alone}." if alone else "")
         place = f"at rank {rank}" if rank else "beyond the cities that are weighed in full"
-        text = f"{name} stands {place}, behind {other}, the last one listed."
+        text = f"{opening(name)} stands {place}, behind {other}, the last one listed."
         text += f" The known difference comes above all from: {most}." if most else ""
         text += f" Not known, and not counted against it: {missing}." if missing else ""
         return text + (f" Of {other} it is known and counts for it: {alone}." if alone else "")

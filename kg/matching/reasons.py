@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from kg.matching.facts import CityFacts, Mentee, Names, PracticeFacts, Unknown
@@ -143,10 +144,25 @@ def decimal(number: float, digits: int, language: str, *, signed: bool = False) 
 def of(name: str) -> str:
     """French "de" before a name.
 
-    >>> of("Capaci"), of("Athènes")
-    ('de Capaci', 'd’Athènes')
+    >>> of("Capaci"), of("Athènes"), of("Le Havre"), of("la Ville de Bruxelles")
+    ('de Capaci', 'd’Athènes', 'du Havre', 'de la Ville de Bruxelles')
     """
+    for article, joined_with in (("Le ", "du "), ("Les ", "des ")):
+        if name.startswith(article):
+            return joined_with + name.removeprefix(article)
     return f"d’{name}" if name[:1].casefold() in "aàâeéèêëiîïoôuûœ" and name else f"de {name}"
+
+
+def to(name: str) -> str:
+    """French "à" before a name.
+
+    >>> to("Capaci"), to("Le Havre"), to("la Ville de Bruxelles")
+    ('à Capaci', 'au Havre', 'à la Ville de Bruxelles')
+    """
+    for article, joined_with in (("Le ", "au "), ("Les ", "aux ")):
+        if name.startswith(article):
+            return joined_with + name.removeprefix(article)
+    return f"à {name}"
 
 
 def listed(texts: Sequence[str], language: str) -> str:
@@ -170,6 +186,18 @@ def quoted_title(title: Names, language: str) -> str:
     return f"«\u00a0{text}\u00a0»" if language == "fr" else f"“{text}”"
 
 
+def spaced(text: str) -> str:
+    """A text in French with spaces that hold before its double signs and inside its quotation marks.
+
+    A line must not begin with ";" nor end with "«". Other languages have no space there, so a text in one stays as it is.
+
+    >>> spaced("Besoin 1 : « Duos » ; rien d’autre ?")
+    'Besoin 1\xa0: «\xa0Duos\xa0»\u202f; rien d’autre\u202f?'
+    """
+    held = re.sub(r" (?=[:»](?!\S))|(?<=«) | (?=»)", "\u00a0", text)
+    return re.sub(r" (?=[;!?](?!\S))", "\u202f", held)
+
+
 def _said(sentence: Callable[[str], str]) -> Names:
     return {language: sentence(language) for language in LANGUAGES}
 
@@ -180,15 +208,33 @@ def joined(parts: Sequence[Names]) -> Names:
 
 
 def name_of(city: CityFacts | Mentee | None, language: str) -> str:
-    """What sentences call a city; a mentee without a name is "the mentee city".
+    """What sentences call a city, inside a sentence; a mentee without a name is "the mentee city".
 
-    >>> name_of(None, "fr")
-    'la ville accompagnée'
+    >>> name_of(None, "fr"), name_of(Mentee({"en": "City of Brussels"}), "en")
+    ('la ville accompagnée', 'the City of Brussels')
     """
-    return in_language(city.name if city and city.name else _UNNAMED, language)
+    return with_article(in_language(city.name if city and city.name else _UNNAMED, language), language)
 
 
-def _opening(sentence: str) -> str:
+def with_article(name: str, language: str) -> str:
+    """A name as it stands inside a sentence.
+
+    >>> with_article("Ville de Bruxelles", "fr"), with_article("Ghent", "en")
+    ('la Ville de Bruxelles', 'Ghent')
+    """
+    article, kinds = ("la", _KINDS_OF_PLACE["fr"]) if language == "fr" else ("the", _KINDS_OF_PLACE["en"])
+    return f"{article} {name}" if name.startswith(kinds) else name
+
+
+_KINDS_OF_PLACE = {
+    "en": ("City of ", "Town of ", "Municipality of "),
+    "fr": ("Ville de ", "Ville d’", "Commune de ", "Commune d’", "Municipalité de ", "Municipalité d’"),
+}
+"""Names that begin with what the place is have an article in a sentence."""
+
+
+def opening(sentence: str) -> str:
+    """A sentence with a capital at its beginning."""
     return sentence[:1].upper() + sentence[1:]
 
 
@@ -256,7 +302,7 @@ def gap(value: float, mentee: Mentee | None) -> Names:
         en, fr = "somewhat more experience on record", "a une expérience attestée un peu plus grande"
     return {
         "en": f"Compared with {name_of(mentee, 'en')}, it has {en}.",
-        "fr": f"Comparée à {name_of(mentee, 'fr')}, elle {fr}.",
+        "fr": f"Comparée {to(name_of(mentee, 'fr'))}, elle {fr}.",
     }
 
 
@@ -314,7 +360,7 @@ def size(city: CityFacts, mentee: Mentee, population: int, other: int) -> Names:
             return f"{here} compte environ {many} habitants ; {there} en compte {ratio} fois plus."
         return f"{here} has about {many} inhabitants; {there} has {ratio} times as many."
 
-    return _said(sentence)
+    return _said(lambda language: opening(sentence(language)))
 
 
 def country(city: CityFacts, mentee: Mentee) -> Names:
@@ -412,7 +458,7 @@ def ties(programmes: Sequence[str], networks: Sequence[str], mentorship: bool) -
         if networks:
             shared = listed(networks, language)
             parts.append(f"réseau commun : {shared}" if language == "fr" else f"shared network: {shared}")
-        return _opening((" ; " if language == "fr" else "; ").join(parts)) + "."
+        return opening((" ; " if language == "fr" else "; ").join(parts)) + "."
 
     return _said(sentence)
 
@@ -476,7 +522,7 @@ def ask_mentor(city: CityFacts, factor: str, text: Names, question: Names) -> Un
         who = in_language(role, language) or ("municipalité" if language == "fr" else "municipality")
         if language == "fr":
             via = f", au besoin par son association de communes ({city.association})" if city.association else ""
-            return f"Demandez à {name_of(city, language)} ({who}){via} {question[language]}."
+            return f"Demandez {to(name_of(city, language))} ({who}){via} {question[language]}."
         via = (
             f", if need be through its association of municipalities ({city.association})," if city.association else ""
         )
@@ -750,6 +796,6 @@ def need_unmet(number: int) -> Names:
 def already_mentor(city: CityFacts, mentee: Mentee) -> Names:
     """The two have or had a mentorship."""
     return {
-        "en": f"{name_of(city, 'en')} has already been named as mentor of {name_of(mentee, 'en')}.",
-        "fr": f"{name_of(city, 'fr')} a déjà été désignée comme mentore {of(name_of(mentee, 'fr'))}.",
+        "en": opening(f"{name_of(city, 'en')} has already been named as mentor of {name_of(mentee, 'en')}."),
+        "fr": opening(f"{name_of(city, 'fr')} a déjà été désignée comme mentore {of(name_of(mentee, 'fr'))}."),
     }

@@ -10,7 +10,7 @@ from typing import Literal
 from kg.matching.experience import mentor_level
 from kg.matching.facts import CityFacts, Names, NeedHits, PracticeFacts
 from kg.matching.profile import Profile
-from kg.matching.reasons import in_language, listed, quoted_title
+from kg.matching.reasons import in_language, listed, name_of, opening, quoted_title
 
 LEAD = 0.1
 """From which difference of levels on one city is further than another; below it records alone do not tell."""
@@ -127,11 +127,13 @@ def offer_sentence(offer: Offer, theme: Names, mentee: CityFacts, mentor: CityFa
 
     def sentence(language: str) -> str:
         titles = listed([quoted_title(one.title, language) for one in offer.practices[:2]], language)
-        return _SAID[offer.basis][language].format(
-            mentor=in_language(mentor.name, language),
-            mentee=in_language(mentee.name, language),
-            theme=in_language(theme, language),
-            practices=f" ({titles})" if titles else "",
+        return opening(
+            _SAID[offer.basis][language].format(
+                mentor=name_of(mentor, language),
+                mentee=name_of(mentee, language),
+                theme=in_language(theme, language),
+                practices=f" ({titles})" if titles else "",
+            )
         )
 
     return {language: sentence(language) for language in ("en", "fr")}

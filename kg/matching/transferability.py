@@ -24,7 +24,17 @@ from typing import Literal
 from kg.matching.factors import shared_languages, size_similarity
 from kg.matching.facts import DeclaredExperience, Names
 from kg.matching.profile import Profile
-from kg.matching.reasons import LANGUAGE_NAMES, in_language, inhabitants, listed, of, quoted_title, times
+from kg.matching.reasons import (
+    LANGUAGE_NAMES,
+    LANGUAGES,
+    in_language,
+    inhabitants,
+    listed,
+    of,
+    quoted_title,
+    times,
+    with_article,
+)
 
 Status = Literal["met", "partly", "not-met", "unknown"]
 Group = Literal["population", "intervention", "environment", "transfer"]
@@ -252,7 +262,7 @@ def _answered(one: Criterion, city: Setting) -> Criterion:
     answer = city.answers.get(one.id)
     if answer is None:
         return one
-    said = say("{city} says so itself.", "{city} le dit elle-même.", city=city.name or UNNAMED)
+    said = say("{city} says so itself.", "{city} le dit elle-même.", city=_named(city))
     return replace(
         one, status=answer, basis="city", finding=said, ask=one.ask if answer == "unknown" else {}, look_up={}
     )
@@ -261,6 +271,11 @@ def _answered(one: Criterion, city: Setting) -> Criterion:
 # Sentences
 
 UNNAMED: Names = {"en": "the city", "fr": "la ville"}
+
+
+def _named(city: Setting) -> dict[str, str]:
+    """What sentences call a city."""
+    return {language: with_article(in_language(city.name or UNNAMED, language), language) for language in LANGUAGES}
 
 
 def say(en: str, fr: str, **holes: Names | str) -> Names:
@@ -386,7 +401,7 @@ _TO_JUDGE = say(
 
 
 def _open(city: Setting) -> Names:
-    return say(_TO_JUDGE["en"], _TO_JUDGE["fr"], city=city.name or UNNAMED)
+    return say(_TO_JUDGE["en"], _TO_JUDGE["fr"], city=_named(city))
 
 
 def _stated(practice: Practice, city: Setting, profile: Profile) -> Iterable[Criterion]:
@@ -440,9 +455,7 @@ def _of_size(text: Names, practice: Practice, city: Setting) -> tuple[Status, Na
         return "unknown", _open(city)
     least, most = bound
     people = city.population.value
-    said = say(
-        "{city} has {n} inhabitants.", "{city} compte {n} habitants.", city=city.name or UNNAMED, n=_whole(people)
-    )
+    said = say("{city} has {n} inhabitants.", "{city} compte {n} habitants.", city=_named(city), n=_whole(people))
     if least <= people <= most:
         return "met", said
     return "partly" if 0.8 * least <= people <= 1.25 * most else "not-met", said
@@ -455,9 +468,7 @@ def _of_language(text: Names, practice: Practice, city: Setting) -> tuple[Status
     shared = shared_languages(named, (*city.languages, *city.working_languages))
     if not shared:
         return "unknown", _open(city)
-    return "met", say(
-        "{l} is spoken in {city}.", "On parle {l} à {city}.", l=_languages(shared), city=city.name or UNNAMED
-    )
+    return "met", say("{l} is spoken in {city}.", "On parle {l} à {city}.", l=_languages(shared), city=_named(city))
 
 
 def _of_law(text: Names, practice: Practice, city: Setting) -> tuple[Status, Names]:
@@ -552,7 +563,7 @@ def _of_money(practice: Practice, costs: Sequence[Cost], city: Setting) -> _Meas
             "En proportion des habitants, ce serait environ {n} {c} pour {city}.",
             n=_number(share),
             c=city.currency,
-            city=city.name or UNNAMED,
+            city=_named(city),
         )
         if share is not None
         else {}
@@ -565,7 +576,7 @@ def _of_money(practice: Practice, costs: Sequence[Cost], city: Setting) -> _Meas
     said = say(
         "{city} has {n} {c}, against {m}.",
         "{city} dispose de {n} {c}, contre {m}.",
-        city=city.name or UNNAMED,
+        city=_named(city),
         n=_whole(has),
         m=_whole(needed),
         c=city.currency,
@@ -581,7 +592,7 @@ def _of_staff(practice: Practice, costs: Sequence[Cost], city: Setting) -> _Meas
     said = say(
         "{city} has {n} posts, against {m}.",
         "{city} dispose de {n} postes, contre {m}.",
-        city=city.name or UNNAMED,
+        city=_named(city),
         n=_whole(has),
         m=_whole(needed),
     )
@@ -668,7 +679,7 @@ def _size(practice: Practice, city: Setting, profile: Profile) -> Iterable[Crite
     condition = say(
         "{there} has {n} inhabitants.",
         "{there} compte {n} habitants.",
-        there=practice.setting.name,
+        there=_named(practice.setting),
         n=_number(there.value),
     )
     group, ask, look_up = ASPECTS["size"]
@@ -681,7 +692,7 @@ def _size(practice: Practice, city: Setting, profile: Profile) -> Iterable[Crite
     factor = {language: times(ratio, language) for language in ("en", "fr")}
     finding = say(
         "{city} has {n}: a ratio of {r}.", "{city} en compte {n} : un rapport de {r}.",
-        city=city.name or UNNAMED, n=_number(city.population.value), r=factor,
+        city=_named(city), n=_number(city.population.value), r=factor,
     )  # fmt: skip
     settled = status == "met"
     yield Criterion(
@@ -701,7 +712,7 @@ def _law(there: Setting, city: Setting) -> tuple[Status, Names]:
         return "unknown", say(
             "{city} is in another country ({c}): whether its rules and powers allow the same is not on record.",
             "{city} est dans un autre pays ({c}) : on ne sait pas si ses règles et compétences permettent la même chose.",
-            city=city.name or UNNAMED,
+            city=_named(city),
             c=name,
         )
     digits = REGIONS_WITH_LAWS.get(city.country)
@@ -745,7 +756,11 @@ def _working_language(practice: Practice, city: Setting, profile: Profile) -> It
     own = (*there.working_languages, *there.languages)
     if not own:
         return
-    condition = say("{there} works in {l}.", "Langues de {there} : {l}.", there=there.name, l=_languages(own))
+    name = _named(there)
+    condition = say(
+        "{there} works in {l}.", "Langues {there} : {l}.",
+        there={**name, "fr": of(name["fr"])}, l=_languages(own),
+    )  # fmt: skip
     shared = shared_languages(own, (*city.working_languages, *city.languages))
     status: Status = "unknown"
     if shared:
@@ -775,7 +790,7 @@ def _people(practice: Practice, city: Setting, profile: Profile) -> Iterable[Cri
     naming = [need for need in city.needs if need.groups & practice.groups]
     shared = practice.groups & frozenset().union(*(need.groups for need in naming))
     holes: dict[str, Names | str] = {
-        "city": city.name or UNNAMED,
+        "city": _named(city),
         "g": _labels(shared, practice.group_labels),
         "others": _labels(practice.groups - shared, practice.group_labels),
     }
@@ -827,13 +842,13 @@ def _need(practice: Practice, city: Setting, profile: Profile) -> Iterable[Crite
         finding = say(
             "{city} has stated a need on {t}.",
             "{city} a exprimé un besoin sur : {t}.",
-            city=city.name or UNNAMED,
+            city=_named(city),
             t=shared,
         )
     else:
         finding = say(
             "No need of {city} on this is on record.", "Aucun besoin {city} sur ce sujet n’est documenté.",
-            city={"en": in_language(city.name or UNNAMED, "en"), "fr": of(in_language(city.name, "fr")) if city.name else "de la ville"},
+            city={"en": _named(city)["en"], "fr": of(_named(city)["fr"]) if city.name else "de la ville"},
         )  # fmt: skip
     facts = _in_order(Fact(need.text, need.record) for need in fitting if need.text)
     yield Criterion(
@@ -857,7 +872,7 @@ def _own_experience(practice: Practice, city: Setting, profile: Profile) -> Iter
         status: Status = "met"
         finding = say(
             "{city} has practices of its own on {t}.", "{city} a ses propres pratiques sur : {t}.",
-            city=city.name or UNNAMED, t=_labels(practised, practice.theme_labels),
+            city=_named(city), t=_labels(practised, practice.theme_labels),
         )  # fmt: skip
     elif level is not None:
         status = "met" if level >= 0.5 else "partly" if level > 0 else "not-met"
@@ -866,7 +881,7 @@ def _own_experience(practice: Practice, city: Setting, profile: Profile) -> Iter
             "partly": ("little experience yet", "encore peu d’expérience"),
             "not-met": ("no experience yet", "pas encore d’expérience"),
         }[status]
-        finding = say("{city} states {e}.", "{city} déclare : {f}.", city=city.name or UNNAMED, e=words[0], f=words[1])
+        finding = say("{city} states {e}.", "{city} déclare : {f}.", city=_named(city), e=words[0], f=words[1])
     else:
         status, finding = (
             "unknown",
@@ -900,9 +915,9 @@ def _partnership(practice: Practice, city: Setting, profile: Profile) -> Iterabl
     names = sorted({body.name for body in here})
     group, ask, look_up = ASPECTS["partners"]
     finding = (
-        say("On record in {city}: {n}.", "Documenté à {city} : {n}.", city=city.name or UNNAMED, n={key: listed(names, key) for key in ("en", "fr")})
+        say("On record in {city}: {n}.", "Documenté à {city} : {n}.", city=_named(city), n={key: listed(names, key) for key in ("en", "fr")})
         if here
-        else say("Which such partners {city} has is not on record.", "Les partenaires de ce genre à {city} ne sont pas documentés.", city=city.name or UNNAMED)
+        else say("Which such partners {city} has is not on record.", "Les partenaires de ce genre à {city} ne sont pas documentés.", city=_named(city))
     )  # fmt: skip
     settled = status == "met"
     yield Criterion(
@@ -924,7 +939,7 @@ def _history(practice: Practice, city: Setting, profile: Profile) -> Iterable[Cr
     own = [one for one in practice.taken_up if one.to_city in city.ids]
     finding = say("Taken up by {p}.", "Reprise par {p}.", p={key: listed(places[:8], key) for key in ("en", "fr")})
     if own:
-        more = say("{city} itself is among them.", "{city} en fait partie.", city=city.name or UNNAMED)
+        more = say("{city} itself is among them.", "{city} en fait partie.", city=_named(city))
         finding = {key: f"{finding[key]} {more[key]}" for key in finding}
     condition = say(
         "A practice that has travelled can travel again.", "Une pratique qui a déjà été reprise peut l’être encore."
@@ -964,7 +979,7 @@ def summary(practice: Practice, city: Setting, found: Assessment) -> Names:
     return {
         language: SUMMARY[language].format(
             title=quoted_title(practice.title, language),
-            city=in_language(city.name or UNNAMED, language),
+            city=_named(city)[language],
             unknown=found.count("unknown"),
             not_met=found.count("not-met"),
             partly=found.count("partly"),

@@ -142,7 +142,14 @@ def test_a_level_of_the_mentee_that_would_swap_two_cities_is_told():
     assert change.text["en"] == (
         "If the experience of Capaci with “Heat” were stated as “none”, Ghent would stand before Lyon."
     )
-    assert "« Chaleur »" in change.text["fr"]
+    assert "«\xa0Chaleur\xa0»" in change.text["fr"]
+
+
+def test_a_level_of_the_mentor_is_told_as_one_that_others_assess():
+    """Stated by itself it would count .5 where assessed it counts .9, and the two might not swap."""
+    [change] = [fact for fact in what_would_change(*pair()).facts if fact.code == "experience-level"]
+    assert "were assessed by others as “" in change.text["en"]
+    assert "était évaluée par d’autres comme «\xa0" in change.text["fr"]
 
 
 @promise(requests())
@@ -197,6 +204,10 @@ def test_of_equally_close_sentences_the_first_is_marked():
 def test_a_filter_is_told_with_what_is_unknown():
     city = CityFacts("gent", {"en": "Ghent", "fr": "Gand"})
     assert "is not on record" in filter_sentence("countries", city, ["Latvia"])["en"]
+    assert filter_sentence("languages", city, ["French"]) == {
+        "en": "Ghent has no practice recorded in the languages that the request asks for (French).",
+        "fr": "Gand n’a pas de pratique rédigée dans les langues que la demande veut (French).",
+    }
     assert filter_sentence("population_max", replace(city, population=260_341), ["50,000"])["en"] == (
         "Ghent has about 260,000 inhabitants, and the request asks for at most 50,000."
     )

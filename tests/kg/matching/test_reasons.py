@@ -36,6 +36,20 @@ def test_sizes_are_told_as_people_tell_them(population, other, en, fr):
     assert reasons.size(GHENT, ATHENS, population, other) == {"en": en, "fr": fr}
 
 
+def test_a_name_that_says_what_the_place_is_has_its_article():
+    brussels = CityFacts("brussels", {"en": "City of Brussels", "fr": "Ville de Bruxelles"})
+    size = reasons.size(brussels, ATHENS, 175_000, 17_500)
+    assert size["en"].startswith("The City of Brussels has about")
+    assert size["fr"].startswith("La Ville de Bruxelles compte environ")
+    asked = reasons.availability_unknown(brussels, "none").ask
+    assert asked["en"].startswith("Ask the City of Brussels (municipality)")
+    assert asked["fr"].startswith("Demandez à la Ville de Bruxelles (municipalité)")
+    assert "mentore de la Ville de Bruxelles." in reasons.already_mentor(GHENT, Mentee(brussels.name))["fr"]
+    le_havre = Mentee({"en": "Le Havre"})
+    assert "mentore du Havre." in reasons.already_mentor(GHENT, le_havre)["fr"]
+    assert reasons.gap(0.0, le_havre)["fr"].startswith("Comparée au Havre, ")
+
+
 def test_numbers_agree_with_their_nouns():
     title = {"en": "Shade"}
     assert [reasons.relevance([(title, n)])["en"] for n in (1, 2, 3)] == [
