@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from kg.matching.facts import NeedAnswer
 
-_QUERY = """# What is on record behind a suggestion: the practices cited, the city's tie to each, what supports it, the outcomes
-# claimed and the sources.
+_QUERY = """# What is on record behind a suggestion: the practices cited and those that the experience rests on, the city's tie to
+# each, what supports it, the outcomes claimed and the sources.
 PREFIX dcterms: <http://purl.org/dc/terms/>
 PREFIX mg: <https://w3id.org/mentorgraph/ontology#>
 PREFIX schema: <https://schema.org/>
@@ -35,7 +35,7 @@ ORDER BY ?practice ?claim ?source"""
 def evidence_query(city: str, answers: Sequence[NeedAnswer], base: str) -> str:
     """The query for one suggestion: `city` is its id, `answers` what it has for each need, `base` that of addresses.
 
-    Each practice that is cited has at least one row: one for each of its sources and one for each outcome claimed
+    Each practice that is cited, or that the city's experience in the field rests on, has at least one row: one for each of its sources and one for each outcome claimed
     with each source of the claim. Reads the public graph alone; it runs at /sparql and on any SPARQL 1.1 engine that
     holds the data.
 
@@ -45,8 +45,9 @@ def evidence_query(city: str, answers: Sequence[NeedAnswer], base: str) -> str:
     >>> "VALUES ?practice { <https://example.org/id/practice/trees> }" in query
     True
     """
-    cited = dict.fromkeys(cited.practice for answer in answers for cited in answer.practices)
-    practices = " ".join(f"<{base}id/practice/{id}>" for id in cited)
+    cited = [cited.practice for answer in answers for cited in answer.practices]
+    experienced = [practice for answer in answers for practice in answer.experienced]
+    practices = " ".join(f"<{base}id/practice/{id}>" for id in dict.fromkeys([*cited, *experienced]))
     return _QUERY.format(practices=practices, city=f"{base}id/city/{city}")
 
 

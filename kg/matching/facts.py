@@ -317,13 +317,15 @@ class NeedAnswer:
     """What a city has for one need: `need` is its place in the request, counted from 0.
 
     `relevance` and `experience` are in [0, 1]; `experience` is None where nothing is on record.
-    `practices` are its best ones, best first, none where the need is not met.
+    `practices` are its best ones, best first, none where the need is not met; `experienced` has the ids of those that
+    the experience rests on, cited or not.
     """
 
     need: int
     relevance: float
     experience: float | None
     practices: tuple[Cited, ...]
+    experienced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,8 @@ def _answer(place: int, city: CityFacts, hits: Mapping[str, Hit], level: Level |
     scored = sorted(((_score(hit, city, profile), hit) for hit in hits.values()), key=_best_first)
     relevance = need_relevance((score for score, _ in scored), profile)
     cited = tuple(_cited(hit, score, city.practice[hit.practice]) for score, hit in scored[: profile.best])
-    return NeedAnswer(place, relevance, level.value if level else None, cited)
+    experienced = tuple(one.practice for one in level.inputs) if level else ()
+    return NeedAnswer(place, relevance, level.value if level else None, cited, experienced)
 
 
 def _best_first(scored: tuple[float, Hit]) -> tuple[float, float, str]:
