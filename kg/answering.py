@@ -218,13 +218,17 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
     found: tuple[Difference, ...] = ()
     last = shown[-1] if shown else None
     listed = {one.case.city.id: rank for rank, one in enumerate(shown, start=1)}
+    place, kept = _place(ground, alone or weighed)
     set_back = {one.case.city.id: rank for rank, one in back}
+    if not kept and place is not None:
+        set_back.setdefault(city, place)
     if ground.mentee is not None and ground.mentee.is_city(facts):
         verdict, weighed = _Verdict("mentee", is_mentee(facts)), None
     elif not facts.practices:
         verdict = _Verdict("no-practice", has_no_practice(facts))
     elif refused or (weighed is not None and alone is None):
-        verdict = _Verdict("excluded", is_excluded(facts, _place(ground, weighed)))
+        without_filters, in_list = _place(ground, weighed)
+        verdict = _Verdict("excluded", is_excluded(facts, without_filters if in_list else None))
     elif weighed is None:
         verdict = _Verdict(
             "not-close", nothing_close(facts, nearest[0] if nearest else None, ground.profile.lowest_similarity)
@@ -237,7 +241,6 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
         # Beside others as they are weighed: with the practices that the filters let in.
         weighed = alone or weighed
         found = differences(weighed, last) if last else ()
-        place = _place(ground, weighed)
         rank = place if place is not None and place <= ground.profile.candidates else None
         text = ranks_lower(weighed, last, rank, found) if last else is_suggested(facts, 1)
         verdict = _Verdict("ranked-lower", text, rank)
@@ -269,7 +272,9 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
             else None
         ),
         "suggestion": (
-            _suggestion(ground, weighed, verdict.rank or _place(ground, weighed) or 1, language, ground.clues(source))
+            _suggestion(
+                ground, weighed, verdict.rank or _place(ground, weighed)[0] or 1, language, ground.clues(source)
+            )
             if weighed
             else None
         ),
@@ -282,13 +287,21 @@ def _weigh(ground: Ground, city: CityFacts, needs: Sequence[NeedHits]) -> Weighe
     return weigh_city(city, needs, mentee=ground.mentee, profile=ground.profile, as_of=ground.as_of)
 
 
-def _place(ground: Ground, weighed: Weighed | None) -> int | None:
-    """The rank a city would have among all that the filters let in, itself not counted twice."""
+def _place(ground: Ground, weighed: Weighed | None) -> tuple[int | None, bool]:
+    """The rank a city would have among all that the filters let in, and whether it would be listed there.
+
+    It would not where the wish for several countries sets it back; its rank is then the one without that wish.
+    """
     if weighed is None:
-        return None
+        return None, True
     id = weighed.case.city.id
     others = [one for one in ground.ranked(ground.profile.candidates) if one.case.city.id != id]
-    return 1 + sum(rank_key(one) < rank_key(weighed) for one in others)
+    before = [one for one in others if rank_key(one) < rank_key(weighed)]
+    if ground.asked.per_country is None or len(before) >= ground.profile.candidates:
+        return len(before) + 1, True
+    countries = {one.case.city.id: one.case.city.country for one in (*before, weighed)}
+    kept, _ = spread(list(countries), countries, ground.asked.per_country, len(countries))
+    return (len(kept), True) if len(before) in kept else (len(before) + 1, False)
 
 
 def _refused(ground: Ground, city: CityFacts, source: Source) -> list[tuple[str, Names]]:

@@ -54,6 +54,19 @@ def test_the_evidence_query_returns_all_practices_that_the_experience_is_said_to
     assert more_than_cited
 
 
+def test_why_not_and_the_list_agree_on_ranks_where_several_countries_are_wanted(client: httpx.Client) -> None:
+    wished = {"needs": [{"text": "Lutter contre les rumeurs et les discriminations"}], "diversity": {"per_country": 1}}
+    whole = [one["city"]["id"] for one in told(client, **wished, limit=50)["suggestions"]]
+    verdicts = set()
+    for city in ("amadora", "athens", "bilbao", "fuenlabrada", "saint-jean-de-la-ruelle", "gdansk", "schaerbeek"):
+        why = told(client, "/api/suggestions/why-not", **wished, city=city)
+        verdicts.add(why["verdict"])
+        assert (city in whole) == (why["verdict"] != "set-back")
+        if city in whole:
+            assert why["rank"] == whole.index(city) + 1
+    assert {"ranked-lower", "set-back"} <= verdicts
+
+
 def test_each_need_is_told_and_the_deciding_sentence_has_its_place(client: httpx.Client) -> None:
     found = told(client, needs=[{"text": NEED}, {"text": "One desk where newcomers find every service"}])
     marked = 0
