@@ -196,6 +196,23 @@ def test_a_concept_leads_to_a_theme_by_mapping_label_or_meaning(
     assert links(ours, named) == {}
 
 
+def test_meaning_leads_to_no_theme_by_a_narrower_name_of_it(kept: Vocabularies, embedder) -> None:
+    ours = Thesaurus(
+        [
+            {"id": "buddies", "label": {"en": "Buddy and mentoring schemes"}, "alt": {"en": ["refugee guide"]}},
+            {"id": "for-all", "label": {"en": "Vision of a city for all"}, "alt": {"en": ["city for all"]}},
+            {"id": "roma", "label": {"en": "Roma inclusion"}},
+            {"id": "market", "label": {"en": "Access to the labour market"}, "alt": {"en": ["job matching"]}},
+        ]
+    )
+    named = {"refugee": None, "city": None, "Roma": "roma", "labour market": "market"}
+    foreign = Thesaurus([{"id": f"urn:{word}", "label": {"en": word}} for word in named], "x")
+    found = links(ours, foreign, meanings=kept.vectors(foreign, embedder), embedder=embedder)
+    assert {concept: link.theme for concept, link in found.items()} == {
+        f"urn:{word}": theme for word, theme in named.items() if theme
+    }
+
+
 def test_vectors_are_kept_for_the_next_time_and_belong_to_one_model(small: Path, kept, words_embedder) -> None:
     kept.add(small)
     (read,) = kept.read()
