@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kg.matching.facts import Names
-from kg.matching.reasons import BAND_LABELS
+from kg.matching.reasons import BAND_LABELS, spaced
 
 FORMS = ("markdown", "text")
 PASSAGE_CHARS = 400
@@ -136,17 +136,21 @@ class _Page:
         line = re.sub(r"([\\`*_\[\]<>#|~&])", r"\\\1", line)
         return re.sub(r"^(\d+)([.)])", r"\1\\\2", re.sub(r"^([-+=])", r"\\\1", line))
 
+    def told(self, text: str) -> str:
+        """The same of a sentence of ours, with the spaces of its language."""
+        return spaced(self.said(text)) if self.language == "fr" else self.said(text)
+
     def heading(self, level: int, text: str) -> None:
-        line = self.said(text)
+        line = self.told(text)
         under = {1: "=", 2: "-"}.get(level)
         marked = [f"{'#' * level} {line}"] if self.markdown else [line, *([under * len(line)] if under else [])]
         self._lines += [*marked, ""]
 
     def paragraph(self, text: str) -> None:
-        self._lines += [self.said(text), ""]
+        self._lines += [self.told(text), ""]
 
     def label(self, text: str) -> None:
-        self._lines += [f"**{self.said(text)}**" if self.markdown else f"{self.said(text)}", ""]
+        self._lines += [f"**{self.told(text)}**" if self.markdown else f"{self.told(text)}", ""]
 
     def quote(self, parts: Iterable[tuple[str, bool]]) -> None:
         """Parts of a quotation, each with whether it is marked."""
@@ -157,11 +161,11 @@ class _Page:
         self._lines += [f"> {text}" if self.markdown else f"    {text}", ""]
 
     def points(self, sentences: Sequence[str]) -> None:
-        self._lines += [f"- {self.said(sentence)}" for sentence in sentences]
+        self._lines += [f"- {self.told(sentence)}" for sentence in sentences]
         self._lines.append("")
 
     def address(self, label: str, url: str) -> None:
-        stop = " :" if self.language == "fr" else ":"
+        stop = "\u00a0:" if self.language == "fr" else ":"
         is_link = self.markdown and re.fullmatch(r"https?://[^\s<>]+", url)
         self._lines += [f"{label}{stop} {f'<{url}>' if is_link else self.said(url)}", ""]
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from kg.matching.reasons import decimal
-from service.printing import out, print_table
+from service.printing import Sentence, out, print_table
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -106,14 +104,14 @@ def print_cohort(answer: Mapping[str, Any], language: str) -> None:
     else:
         _section(words["conflict"], [rule["text"] for rule in answer["conflict"]["rules"]])
         if answer["conflict"]["why"]:
-            out.print(Text(answer["conflict"]["why"]))
+            out.print(Sentence(answer["conflict"]["why"]))
         _section(words["give_up"], [rule["text"] for rule in answer["conflict"]["give_up"]])
     _section(words["limits"], [])
-    out.print(Text(answer["role_limits"]))
+    out.print(Sentence(answer["role_limits"]))
     out.print()
-    out.print(Text(words["seen"].format(day=answer["as_of"], revision=answer["revision"]), style="dim"))
+    out.print(Sentence(words["seen"].format(day=answer["as_of"], revision=answer["revision"]), style="dim"))
     profile = answer["profile"]
-    out.print(Text(words["ranked"].format(name=profile["name"], version=profile["version"]), style="dim"))
+    out.print(Sentence(words["ranked"].format(name=profile["name"], version=profile["version"]), style="dim"))
 
 
 def _print_pairs(answer: Mapping[str, Any], words: Mapping[str, str]) -> None:
@@ -193,6 +191,6 @@ def _section(title: str, lines: Sequence[str]) -> None:
     if not lines and title not in (WORDS["en"]["limits"], WORDS["fr"]["limits"]):
         return
     out.print()
-    out.print(Text(title, style="bold"))
+    out.print(Sentence(title, style="bold"))
     for line in lines:
-        out.print(Text(f"- {line}"))
+        out.print(Sentence(f"- {line}"))

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from service.needs_commands import read_text
-from service.printing import out, print_table
+from service.printing import Sentence, out, print_table
 
 SHOWN = 20
 """Cities that the table of the most exposed shows; `--json` has up to a hundred."""
@@ -80,8 +78,8 @@ def exposure_request(
 def print_exposure(answer: Mapping[str, Any], language: str) -> None:
     """The sentences, then who got how much, by city, number of records and country, and who nothing."""
     words = WORDS["fr" if language == "fr" else "en"]
-    out.print(Text(answer["text"]))
-    out.print(Text(words["gini"].format(gini=_told(answer["gini"]), gini_records=_told(answer["gini_records"]))))
+    out.print(Sentence(answer["text"]))
+    out.print(Sentence(words["gini"].format(gini=_told(answer["gini"]), gini_records=_told(answer["gini_records"]))))
     columns: Sequence[str] = ("exposure", "share", "suggested", "records", "per_record")
     print_table(
         [words["city"], *(words[key] for key in columns)],
@@ -107,9 +105,9 @@ def print_exposure(answer: Mapping[str, Any], language: str) -> None:
     never = [one["city"]["label"] for one in answer["never"]]
     _names(words, "never_list", never, answer["never_total"])
     _names(words, "without", [one["label"] for one in answer["without_records"]], answer["without_records_total"])
-    out.print(Text(words["seen"].format(day=answer["as_of"], revision=answer["revision"]), style="dim"))
+    out.print(Sentence(words["seen"].format(day=answer["as_of"], revision=answer["revision"]), style="dim"))
     profile = answer["profile"]
-    out.print(Text(words["ranked"].format(name=profile["name"], version=profile["version"]), style="dim"))
+    out.print(Sentence(words["ranked"].format(name=profile["name"], version=profile["version"]), style="dim"))
 
 
 def _told(value: float | None) -> str:
@@ -124,4 +122,4 @@ def _names(words: Mapping[str, str], key: str, names: Sequence[str], total: int)
     """A line of names, with how many more there are."""
     if names:
         rest = [words["more"].format(number=total - len(names))] if total > len(names) else []
-        out.print(Text(words[key].format(names=", ".join([*names, *rest]))))
+        out.print(Sentence(words[key].format(names=", ".join([*names, *rest]))))

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.padding import Padding
-from rich.text import Text
 
 from kg.errors import DataFolderUnusable, UnreadableInput, quoted
 from kg.search.text import NEED_LIMIT_CHARACTERS
 from service.pages.texts import language_name, texts
-from service.printing import out, print_table
+from service.printing import Sentence, out, print_table
 
 SHOWN_THEMES = 5
 
@@ -41,7 +40,7 @@ def print_needs(answer: Mapping[str, Any], language: str) -> None:
     """Each need with its themes, what led there, how many cities know them, and the open questions."""
     _ = texts(language).gettext
     for place, need in enumerate(answer["needs"], 1):
-        out.print(Text(f"\n{place:>2}  {need['text']}", style="bold"))
+        out.print(Sentence(f"\n{place:>2}  {need['text']}", style="bold"))
         read = _("Your need was read as %(language)s.") % {"language": language_name(need["language"], language)}
         _say(f"{read} {need['understood']['text']}", "dim")
         for warning in need["understood"]["warnings"]:
@@ -59,16 +58,16 @@ def print_needs(answer: Mapping[str, Any], language: str) -> None:
             _say(f"? {question['text']}")
     if answer["context"]:
         out.print()
-        out.print(Text(_("Read as background, not as a need"), style="bold"))
+        out.print(Sentence(_("Read as background, not as a need"), style="bold"))
         for part in answer["context"]:
             _say(part)
     out.print()
-    out.print(Text(_("What a mentor city does, and does not do"), style="bold"))
-    out.print(Text(answer["role_limits"]))
+    out.print(Sentence(_("What a mentor city does, and does not do"), style="bold"))
+    out.print(Sentence(answer["role_limits"]))
 
 
 def _say(line: str, style: str = "", indent: int = 4) -> None:
-    out.print(Padding(Text(line, style=style), (0, 0, 0, indent), expand=False))
+    out.print(Padding(Sentence(line, style=style), (0, 0, 0, indent), expand=False))
 
 
 def change_vocabularies(folder: Path, files: Sequence[Path], removed: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,19 +8,41 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.containers import Lines
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from kg.matching.reasons import decimal
+from kg.matching.reasons import decimal, spaced
 from service.pages.texts import PARTS, language_name, marked_excerpt, texts
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
 PASSAGE_CHARS = 300
+
+
+class Sentence(Text):
+    """Prose in which spaces that must hold do hold: Rich breaks lines at them as at any other."""
+
+    def __init__(self, text: str = "", style: str = "") -> None:
+        super().__init__(spaced(text), style)
+
+    def wrap(self, console: Console, width: int, **options: Any) -> Lines:
+        """The lines of the sentence, see `rich.text.Text.wrap`."""
+        held = self.copy()
+        held.plain = self.plain.translate(_HELD)
+        lines = Text.wrap(held, console, width, **options)
+        for line in lines:
+            line.plain = line.plain.translate(_HELD_BACK)
+        return lines
+
+
+_HELD = {0xA0: 0xE000, 0x202F: 0xE001}
+_HELD_BACK = {stand_in: space for space, stand_in in _HELD.items()}
+"""Spaces that hold, and letters for private use that stand in for them, as wide, while lines are broken."""
 
 
 def print_json(value: Any) -> None:
@@ -111,7 +133,7 @@ def print_own_graph(told: Mapping[str, Any]) -> None:
     print_table(["asked", "n", "mrr10", "first", "among five", "ndcg10", "mrr10 by chance"], rows, title)
     for kind, one in told["kinds"].items():
         for reason, number in one["left_out"].items():
-            out.print(Text(f"{kind}: {number} left out because {reason}", style="dim"))
+            out.print(Sentence(f"{kind}: {number} left out because {reason}", style="dim"))
     kinds = list(told["types"])
     for what in ("voting", "ablations"):
         less = [
@@ -173,9 +195,9 @@ def print_suggestions(answer: Mapping[str, Any], language: str) -> None:
         unsure = "" if need["language_certain"] else _("That is a guess: a longer text helps.")
         found = _("Themes: %(themes)s.") % {"themes": themes} if themes else ""
         number = f"{place}." if len(answer["needs"]) > 1 else ""
-        out.print(Text(" ".join(filter(None, (number, read, unsure, found))), style="dim"))
+        out.print(Sentence(" ".join(filter(None, (number, read, unsure, found))), style="dim"))
         for warning in need["understood"]["warnings"]:
-            out.print(Text(f"! {warning['text']}"))
+            out.print(Sentence(f"! {warning['text']}"))
     for one in answer["suggestions"]:
         _print_suggestion(one, language, several=len(answer["needs"]) > 1)
     if not answer["suggestions"]:
@@ -185,7 +207,7 @@ def print_suggestions(answer: Mapping[str, Any], language: str) -> None:
             sep="\n",
         )
     if answer["diversity"]:
-        out.print(Text(f"\n{answer['diversity']['text']}", style="dim"))
+        out.print(Sentence(f"\n{answer['diversity']['text']}", style="dim"))
     for pair in answer.get("changes") or ():
         print_changes(pair, language)
     print_closing(answer, language)
@@ -195,14 +217,14 @@ def print_closing(answer: Mapping[str, Any], language: str) -> None:
     """What stands under every answer: the limits of the role, what ranked, and as of when."""
     _ = texts(language).gettext
     out.print()
-    out.print(Text(_("What a mentor city does, and does not do"), style="bold"))
-    out.print(Text(answer["role_limits"]))
+    out.print(Sentence(_("What a mentor city does, and does not do"), style="bold"))
+    out.print(Sentence(answer["role_limits"]))
     as_of = {"day": answer["as_of"], "revision": answer["revision"]}
     out.print()
-    out.print(Text(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
+    out.print(Sentence(_("As of %(day)s, record change %(revision)s.") % as_of, style="dim"))
     profile = answer["profile"]
     ranked = _("Ranked with the profile %(name)s, version %(version)s.") % profile
-    out.print(Text(ranked, style="dim"))
+    out.print(Sentence(ranked, style="dim"))
 
 
 def print_changes(pair: Mapping[str, Any], language: str) -> None:
@@ -210,7 +232,7 @@ def print_changes(pair: Mapping[str, Any], language: str) -> None:
     _ = texts(language).gettext
     names = {"lower": pair["lower"]["label"], "upper": pair["upper"]["label"]}
     out.print()
-    out.print(Text(_("What would put %(lower)s before %(upper)s") % names, style="bold"))
+    out.print(Sentence(_("What would put %(lower)s before %(upper)s") % names, style="bold"))
     sentences = [one["text"] for one in (*pair["facts"], *pair["weights"])]
     _print_list("·", sentences or [_("No single fact or weight.")])
 
@@ -218,7 +240,7 @@ def print_changes(pair: Mapping[str, Any], language: str) -> None:
 def print_why_not(answer: Mapping[str, Any], language: str) -> None:
     """Why a city is not suggested: the verdict, what is nearest, how it compares, and what would change that."""
     _ = texts(language).gettext
-    out.print(Text(answer["text"], style="bold"))
+    out.print(Sentence(answer["text"], style="bold"))
     _print_list("·", [one["text"] for one in answer["filters"]])
     if answer["nearest"]:
         print_table(
@@ -226,8 +248,10 @@ def print_why_not(answer: Mapping[str, Any], language: str) -> None:
             [(one["title"], one["need"] + 1, decimal(one["similarity"], 3, language)) for one in answer["nearest"]],
         )
     for one in answer["differences"]:
-        out.print(Text(f"{one['label']}  {decimal(one['contribution'], 3, language, signed=True)}", style="bold dim"))
-        out.print(Padding(Text(one["text"]), (0, 0, 0, 4), expand=False))
+        out.print(
+            Sentence(f"{one['label']}  {decimal(one['contribution'], 3, language, signed=True)}", style="bold dim")
+        )
+        out.print(Padding(Sentence(one["text"]), (0, 0, 0, 4), expand=False))
     if answer["changes"]:
         print_changes(answer["changes"], language)
     print_closing(answer, language)
@@ -236,7 +260,7 @@ def print_why_not(answer: Mapping[str, Any], language: str) -> None:
 def _print_suggestion(one: Mapping[str, Any], language: str, several: bool) -> None:
     _ = texts(language).gettext
     city = one["city"]
-    head = Text(f"\n{one['rank']:>2}  ", style="bold")
+    head = Sentence(f"\n{one['rank']:>2}  ", style="bold")
     head.append(city["label"])
     if city["country_label"]:
         head.append(f", {city['country_label']}", style="not bold")
@@ -254,13 +278,13 @@ def _print_suggestion(one: Mapping[str, Any], language: str, several: bool) -> N
         (_("Not known: whom to ask"), "?", [f"{u['text']} {u['ask']}" for u in one["unknowns"]]),
     ):
         if listed:
-            out.print(Padding(Text(title, style="bold dim"), (0, 0, 0, 4), expand=False))
+            out.print(Padding(Sentence(title, style="bold dim"), (0, 0, 0, 4), expand=False))
             _print_list(mark, listed)
 
 
 def _print_practice(practice: Mapping[str, Any], language: str, several: bool) -> None:
     _ = texts(language).gettext
-    title = Text(practice["title"], style="bold")
+    title = Sentence(practice["title"], style="bold")
     if several:
         number = _("need %(number)s") % {"number": practice["need"] + 1}
         title.append(f" ({number})", "not bold dim")
@@ -278,5 +302,5 @@ def _print_practice(practice: Mapping[str, Any], language: str, several: bool) -
 def _print_list(mark: str, sentences: Iterable[str]) -> None:
     grid = Table.grid(padding=(0, 1))
     for sentence in sentences:
-        grid.add_row(Text(mark), Text(sentence))
+        grid.add_row(Text(mark), Sentence(sentence))
     out.print(Padding(grid, (0, 0, 0, 4), expand=False))

@@ -6,6 +6,7 @@ The `.po` files are read as they are, so that a translator's edit needs no build
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +18,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from kg.matching.reasons import spaced
 
 HERE = Path(__file__).parent
 
@@ -128,4 +131,21 @@ def alphabetical(text: str) -> str:
 def page(template: str, language: str, shown: dict[str, Any]) -> str:
     """The HTML of a page. Everything in `shown` is escaped, whoever wrote it."""
     text: str = _environment(language).get_template(template).render(language=language, **shown)
-    return text
+    return _spaced(text) if language == "fr" else text
+
+
+_LEFT_ALONE = re.compile(r"(<(textarea|pre|code|script|style)\b.*?</\2\s*>|<[^>]*>)", re.DOTALL)
+"""What is not prose in HTML: tags, and what people or programs take as it stands."""
+
+
+def _spaced(html: str) -> str:
+    """A page in French with spaces that hold where a line must not break.
+
+    >>> _spaced('<p title="a ; b">Vu ; <code>?s ?p ?o ; ?q ?r</code> quoi ?</p>')
+    '<p title="a ; b">Vu\u202f; <code>?s ?p ?o ; ?q ?r</code> quoi\u202f?</p>'
+    """
+    # By turns prose, what is left alone, and the name of its tag.
+    parts = _LEFT_ALONE.split(html)
+    return "".join(
+        part if place % 3 == 1 else spaced(part) for place, part in enumerate(parts) if place % 3 != 2 and part
+    )

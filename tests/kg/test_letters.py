@@ -157,9 +157,9 @@ def swaps(*, facts=(), weights=()):
     ("language", "pair", "told"),
     [
         ("en", swaps(facts=["If a."], weights=["If b."]), "What would put Lyon before Ghent: If a. If b."),
-        ("fr", swaps(facts=["Si a."]), "Ce qui placerait Lyon devant Ghent : Si a."),
+        ("fr", swaps(facts=["Si a."]), "Ce qui placerait Lyon devant Ghent\xa0: Si a."),
         ("en", swaps(), "What would put Lyon before Ghent: no single fact or weight."),
-        ("fr", swaps(), "Ce qui placerait Lyon devant Ghent : aucun fait ni poids à lui seul."),
+        ("fr", swaps(), "Ce qui placerait Lyon devant Ghent\xa0: aucun fait ni poids à lui seul."),
         ("en", swaps(weights=["1.", "2.", "3.", "4."]), "1. 2. 3. One other change would do so too."),
         ("fr", swaps(facts=["1.", "2."], weights=["3.", "4."]), "1. 2. 3. Un autre changement y suffirait aussi."),
         ("en", swaps(facts=list("abcde")), "a b c 2 other changes would do so too, each by itself."),
@@ -191,3 +191,13 @@ def test_no_suggestion_is_said_with_the_limits_all_the_same():
     text = write_letter(answer(suggestions=[]), {}, "en", "text")
     assert "No city on record comes close." in text
     assert "A mentor accompanies." in text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_french_letter_has_spaces_that_hold_before_its_signs_and_quotes_needs_as_they_stand(form):
+    need = {"text": "Comment loger ; et qui ?", "understood": {"text": "", "warnings": []}}
+    told = answer(role_limits="Elle accompagne ; « elle » ne décide pas.", needs=[need])
+    letter = write_letter(told, ORIGINS, "fr", form)
+    assert "Elle accompagne\u202f; «\xa0elle\xa0» ne décide pas." in letter
+    assert "Comment loger ; et qui ?" in letter
+    assert "\u202f;" not in write_letter(told, ORIGINS, "en", form)

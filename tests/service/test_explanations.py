@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from kg.matching.reasons import spaced
+
 NEED = "Nous voulons mettre en binôme des habitants et des réfugiés"
 ASKED: dict[str, Any] = {"needs": [{"text": NEED}], "mentee": {"city": "jelgava"}, "limit": 3, "as_of": "2026-06-01"}
 
@@ -205,7 +207,7 @@ def test_an_answer_comes_as_a_text_to_forward(
         plain = answer.text.replace("\\", "")
         assert first["city"]["label"] in plain
         for said in (*first["cautions"], *first["unknowns"]):
-            assert said["text"] in plain
+            assert spaced(said["text"]) in plain
         assert "Ce que fait une ville mentore, et ce qu’elle ne fait pas" in plain
         assert "creativecommons.org" in plain
         assert "profil mentoring, version 2" in plain

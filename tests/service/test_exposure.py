@@ -108,7 +108,7 @@ def test_needs_come_from_a_file_one_a_line(
     assert steps == [("needs", 0, 2), ("needs", 2, 2)]
     print_exposure(told, "fr")
     printed = capsys.readouterr().out
-    assert "Besoins posés : 2." in printed
+    assert "Besoins posés\xa0: 2." in printed
     assert "Jamais parmi les premières" in printed
     assert "Classement selon le profil peer-learning, version " in printed
     assert "│ 0.000 │ 0.000 │" not in printed.partition("≥")[0], "who never came up is named below the tables"

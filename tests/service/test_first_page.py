@@ -13,6 +13,7 @@ from babel.messages.pofile import read_po
 
 from kg.catalogue import Catalogue
 from kg.errors import ModelMissing
+from kg.matching.reasons import spaced
 from service import pages
 from service.app import create_app
 from service.pages.texts import texts
@@ -77,12 +78,18 @@ def test_a_need_gets_the_cities_of_the_interface_in_the_same_order(client: httpx
     first = answer["suggestions"][0]
     weighty = [reason for reason in first["reasons"] if reason["weight"] > 0]
     for sentence in [reason["text"] for reason in weighty if reason["stance"] == "for"]:
-        assert sentence in shown
+        assert spaced(sentence) in shown
     for unknown in first["unknowns"]:
-        assert f"{unknown['text']} {unknown['ask']}" in shown
+        assert spaced(f"{unknown['text']} {unknown['ask']}") in shown
     for caution in first["cautions"]:
-        assert caution["text"] in shown
-    assert answer["role_limits"] in shown
+        assert spaced(caution["text"]) in shown
+    assert spaced(answer["role_limits"]) in shown
+
+
+def test_french_pages_have_spaces_that_hold_and_leave_what_is_typed_alone(client: httpx.Client) -> None:
+    page = client.get("/", params={"need": "Loger qui ; et comment ?", "lang": "fr"}).text
+    assert re.search(r" [;:!?»](?!\S)", re.sub(r"(?s)<(textarea|style|script)\b.*?</\1>|<[^>]*>", "", page)) is None
+    assert "Loger qui ; et comment ?</textarea>" in page
 
 
 def test_passages_say_their_language_and_practices_can_be_opened(client: httpx.Client) -> None:
