@@ -1154,7 +1154,7 @@ class Catalogue:
             text=need.text,
             strengths=strengths,
             nearest=None if need.themes else answer.nearest,
-            guessed=answer.understood.situation == "unbridged" and not themes,
+            guessed=not (answer.understood.help.model or answer.understood.help.labels or themes),
         )
 
     def _need_answer(self, need: Need, known: Understood, language: str, *, heard: bool) -> dict[str, Any]:

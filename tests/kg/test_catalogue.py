@@ -94,6 +94,16 @@ def test_a_need_in_french_finds_the_city_whose_practice_answers_it(reading):
     assert answer["role_limits"].startswith("Une ville mentore accompagne")
 
 
+@pytest.mark.parametrize("text", ["Aider les seniors migrants", "Locuință și muncă pentru refugiații din oraș"])
+def test_where_nothing_reads_a_need_suggestions_are_possible_at_best(reading, text):
+    """The first is too short to be surely French: it is searched as English, and the answer says that it is a guess."""
+    answer = reading.suggest_mentors({"needs": [{"text": text}], "limit": 10})
+    (need,) = answer["needs"]
+    assert (need["understood"]["by"], need["themes"]) == ("words", [])
+    assert answer["suggestions"]
+    assert {one["band"] for one in answer["suggestions"]} <= {"possible", "weak"}
+
+
 @pytest.mark.parametrize("mentee", ["jelgava", "https://w3id.org/mentorgraph/id/city/jelgava"])
 def test_a_city_does_not_mentor_itself_and_is_not_sent_its_own_practices(reading, mentee):
     need = {"text": "informal practice of Latvian for newcomers, conversation with residents"}
