@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kg.matching.facts import Names
-from kg.matching.reasons import BAND_LABELS, spaced
+from kg.matching.reasons import BAND_LABELS, opening, spaced, with_article
 
 FORMS = ("markdown", "text")
 PASSAGE_CHARS = 400
@@ -182,7 +182,7 @@ def _opening(page: _Page, answer: Mapping[str, Any]) -> None:
         if any(said):
             page.paragraph(" ".join(filter(None, said)))
     if answer["mentee"]:
-        page.paragraph(f"{page.word('mentee')} {answer['mentee']['label']}.")
+        page.paragraph(f"{page.word('mentee')} {with_article(answer['mentee']['label'], page.language)}.")
     if answer["suggestions"]:
         page.paragraph(page.word("where"))
 
@@ -237,13 +237,16 @@ def _lower_band(page: _Page, upper: Mapping[str, Any], lower: Mapping[str, Any])
     best_first = list(BAND_LABELS)
     is_lower = best_first.index(upper["band"]) > best_first.index(lower["band"])
     if is_lower and upper["utility"] >= lower["utility"]:
-        names = {"upper": upper["city"]["label"], "lower": lower["city"]["label"]}
-        page.paragraph(page.word("lower_band").format(**names))
+        names = {
+            name: with_article(one["city"]["label"], page.language)
+            for name, one in (("upper", upper), ("lower", lower))
+        }
+        page.paragraph(opening(page.word("lower_band").format(**names)))
 
 
 def _changes(page: _Page, pair: Mapping[str, Any]) -> None:
     """What would put the next city before one, as one paragraph."""
-    names = {"lower": pair["lower"]["label"], "upper": pair["upper"]["label"]}
+    names = {name: with_article(pair[name]["label"], page.language) for name in ("lower", "upper")}
     said = [change["text"] for change in (*pair["facts"], *pair["weights"])]
     left = len(said) - CHANGES_TOLD
     more = [] if left < 1 else [page.word("one_more") if left == 1 else page.word("more").format(left)]

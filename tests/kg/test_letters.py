@@ -201,3 +201,12 @@ def test_a_french_letter_has_spaces_that_hold_before_its_signs_and_quotes_needs_
     assert "Elle accompagne\u202f; «\xa0elle\xa0» ne décide pas." in letter
     assert "Comment loger ; et qui ?" in letter
     assert "\u202f;" not in write_letter(told, ORIGINS, "en", form)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "Asked for the City of Mons."), ("fr", "Demande pour City of Mons.")]
+)
+def test_a_name_that_says_what_the_place_is_has_its_article(language, said):
+    assert said in write_letter(answer(mentee={"label": "City of Mons"}), ORIGINS, language, "text")
+    french = write_letter(answer(mentee={"label": "Ville de Mons"}), ORIGINS, "fr", "text")
+    assert "Demande pour la Ville de Mons." in french
