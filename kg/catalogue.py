@@ -1244,10 +1244,10 @@ class Catalogue:
 
     # For curators
 
-    def hints(self, record: Mapping[str, Any], *, drafts: bool = False, limit: int = 5) -> Hints:
+    def hints(self, record: Mapping[str, Any], *, drafts: bool = False, limit: int = 5, language: str = "en") -> Hints:
         """Likely duplicates, themes, cities and missing fields of a practice being written; see kg.hints.
 
-        With `drafts` records that are not published are compared too. Raises InvalidRecord, BadRequest or TooLarge
+        With `drafts` records that are not published are compared too; `language` is that of problems. Raises InvalidRecord, BadRequest or TooLarge
         for what cannot be read, ModelMissing without a model.
         """
         from kg.hints import HintMemory, practice_hints
@@ -1255,7 +1255,9 @@ class Catalogue:
         with self._opening:
             if self._hint_memory is None:
                 self._hint_memory = HintMemory(self.graph, self.ledger, self.base, lambda: self._graph_follower.reached)
-        return practice_hints(record, search=self.search, memory=self._hint_memory, drafts=drafts, limit=limit)
+        return practice_hints(
+            record, search=self.search, memory=self._hint_memory, drafts=drafts, limit=limit, told_in=language
+        )
 
     def quality(self, record: Mapping[str, Any]) -> Quality:
         """The quality of a record in numbers with their reasons, as of today; see kg.quality."""

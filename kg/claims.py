@@ -291,10 +291,20 @@ class FlagAnswers:
         stored or is longer than NOTE_LIMIT_CHARACTERS.
         """
         if verdict not in VERDICTS:
-            raise BadRequest(f"verdict: {quoted(verdict)} is none of {', '.join(VERDICTS)}")
+            raise BadRequest(
+                {
+                    "en": f"verdict: {quoted(verdict)} is none of {', '.join(VERDICTS)}",
+                    "fr": f"verdict : {quoted(verdict)} n’est aucun de : {', '.join(VERDICTS)}",
+                }
+            )
         note = _note(note)
         if verdict == "explained" and not note:
-            raise BadRequest("note: say in a sentence why both figures are right")
+            raise BadRequest(
+                {
+                    "en": "note: say in a sentence why both figures are right",
+                    "fr": "note : dites en une phrase pourquoi les deux chiffres sont justes",
+                }
+            )
         if not author:
             raise ValueError("an answer needs an author")
         answer = Answer(flag.key, flag.digest, verdict, note, author, datetime.now(UTC))

@@ -38,6 +38,7 @@ from kg.errors import (
     StaleRecord,
     StillReferenced,
     WrongState,
+    in_french,
     quoted,
 )
 from kg.fields import Kind, declaration, in_language
@@ -200,7 +201,12 @@ class Curation:
         self.rights.require_account(actor)
         kind = declaration().kind(kind).name
         if not 1 <= limit <= 200:
-            raise BadRequest(f"limit: give a number from 1 to 200, not {limit}")
+            raise BadRequest(
+                {
+                    "en": f"limit: give a number from 1 to 200, not {limit}",
+                    "fr": f"limit : donnez un nombre de 1 à 200, non {limit}",
+                }
+            )
         page: list[Head] = []
         while len(page) <= limit:
             heads = self._ledger.list(kind, state=state, after_id=cursor, limit=200)
@@ -276,7 +282,10 @@ class Curation:
         said = (record.get("kind", found.name), record.get("id", id))
         if said != (found.name, id):
             raise BadRequest(
-                f"the body is {said[0]} {quoted(said[1])}, the address {found.name} {quoted(id)}: one of them"
+                {
+                    "en": f"the body is {said[0]} {quoted(said[1])}, the address {found.name} {quoted(id)}: one of them",
+                    "fr": f"le corps désigne {said[0]} {quoted(said[1])}, l’adresse {found.name} {quoted(id)} : l’un des deux",
+                }
             )
         wanted = {"kind": found.name, "id": id, **_without_said(record)}
         with self._ledger.write() as transaction:
@@ -561,7 +570,12 @@ class Curation:
         if said is None or said == usual:
             return usual
         if said not in VISIBILITIES:
-            raise BadRequest(f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}")
+            raise BadRequest(
+                {
+                    "en": f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}",
+                    "fr": f"record.visibility : {quoted(said)} n’est aucune de ces valeurs : {', '.join(VISIBILITIES)}",
+                }
+            )
         require_visibility(actor, kind)
         return said
 
@@ -598,7 +612,12 @@ class Curation:
         Raises BadRequest without a note, WrongState for a record that is not submitted.
         """
         if not note.strip():
-            raise BadRequest("note: say what is to be mended, so that the author can go on")
+            raise BadRequest(
+                {
+                    "en": "note: say what is to be mended, so that the author can go on",
+                    "fr": "note : dites ce qui est à corriger, pour que l’auteur puisse continuer",
+                }
+            )
         self.rights.require_keeper(actor, declaration().kind(kind), "return")
         only, what = ("submitted",), "returned to its author"
         return self._step(kind, id, actor, expected, note, "returned", only, what, language)
@@ -632,7 +651,12 @@ class Curation:
         """
         found = declaration().kind(kind)
         if not reason.strip():
-            raise BadRequest("reason: say why the record is withdrawn; readers of its address will see it")
+            raise BadRequest(
+                {
+                    "en": "reason: say why the record is withdrawn; readers of its address will see it",
+                    "fr": "reason : dites pourquoi la fiche est retirée ; qui en lit l’adresse le verra",
+                }
+            )
         _refuse_long("reason", reason, NOTE_LIMIT)
         _refuse_kept(found)
         with self._ledger.write() as transaction:
@@ -667,7 +691,12 @@ class Curation:
         found = declaration().kind(kind)
         _refuse_kept(found)
         if id == into:
-            raise BadRequest(f"into: {quoted(into)} is the record itself; name the one that stays")
+            raise BadRequest(
+                {
+                    "en": f"into: {quoted(into)} is the record itself; name the one that stays",
+                    "fr": f"into : {quoted(into)} est la fiche elle-même ; nommez celle qui reste",
+                }
+            )
         self.rights.require_keeper(actor, found, "merge")
         with self._ledger.write() as transaction:
             head = self._at(transaction, found, id, actor, expected)
@@ -743,7 +772,10 @@ class Curation:
             done = history[number]
             if done.parent is None:
                 raise BadRequest(
-                    f"revision {number} is the first of {found.name} {quoted(id)}: withdraw the record instead"
+                    {
+                        "en": f"revision {number} is the first of {found.name} {quoted(id)}: withdraw the record instead",
+                        "fr": f"la révision {number} est la première de {in_french(found.name)} {quoted(id)} : retirez plutôt la fiche",
+                    }
                 )
             before = history[done.parent]
             said = note or f"revision {number} taken back"
@@ -935,7 +967,12 @@ class Curation:
     def _replacement(self, transaction: Transaction, kind: Kind, id: str, replaced_by: str) -> None:
         head = transaction.head(kind.name, check_id(kind.name, replaced_by))
         if replaced_by == id or head is None or head.published is None:
-            raise BadRequest(f"replaced_by: {quoted(replaced_by)} is no other published {kind.name}")
+            raise BadRequest(
+                {
+                    "en": f"replaced_by: {quoted(replaced_by)} is no other published {kind.name}",
+                    "fr": f"replaced_by : {quoted(replaced_by)} n’est pas une autre fiche « {in_french(kind.name)} » publiée",
+                }
+            )
 
     def _redirect_references(
         self,
@@ -1038,7 +1075,12 @@ def _refuse_kept(kind: Kind) -> None:
 
 def _refuse_long(name: str, text: str, limit: int) -> None:
     if len(text) > limit:
-        raise BadRequest(f"{name}: has {len(text)} characters, {limit} at most")
+        raise BadRequest(
+            {
+                "en": f"{name}: has {len(text)} characters, {limit} at most",
+                "fr": f"{name} : compte {len(text)} caractères, {limit} au plus",
+            }
+        )
 
 
 def _without_said(record: Mapping[str, Any]) -> Record:
@@ -1057,7 +1099,10 @@ def _is_text(value: object) -> bool:
 def _refuse_other_kind(kind: Kind, record: Mapping[str, Any]) -> None:
     if record["kind"] != kind.name:
         raise BadRequest(
-            f"kind: the record is a {quoted(record['kind'])}, the address that of a {kind.name}: one of them"
+            {
+                "en": f"kind: the record is a {quoted(record['kind'])}, the address that of a {kind.name}: one of them",
+                "fr": f"kind : la fiche est de la sorte {quoted(record['kind'])}, l’adresse celle de {quoted(kind.name)} : l’une des deux",
+            }
         )
 
 

@@ -122,17 +122,32 @@ class Discussion:
         require_scope(actor, "write")
         head = self._for_comments(kind, id, actor)
         if not text.strip():
-            raise BadRequest("text: a comment has words")
+            raise BadRequest(
+                {
+                    "en": "text: a comment has words",
+                    "fr": "text : un commentaire a des mots",
+                }
+            )
         if len(text) > COMMENT_LIMIT:
-            raise BadRequest(f"text: has {len(text)} characters, {COMMENT_LIMIT} at most")
+            raise BadRequest(
+                {
+                    "en": f"text: has {len(text)} characters, {COMMENT_LIMIT} at most",
+                    "fr": f"text : compte {len(text)} caractères, {COMMENT_LIMIT} au plus",
+                }
+            )
         _refuse_unstorable("text", text)
         if field is not None:
             _refuse_unstorable("field", field)
             if len(field) > FIELD_LIMIT:
-                raise BadRequest(f"field: has {len(field)} characters, {FIELD_LIMIT} at most")
+                raise BadRequest(
+                    {
+                        "en": f"field: has {len(field)} characters, {FIELD_LIMIT} at most",
+                        "fr": f"field : compte {len(field)} caractères, {FIELD_LIMIT} au plus",
+                    }
+                )
             missing = missing_place(self._newest(head), field)
             if missing is not None:
-                raise BadRequest(f"field: {missing}")
+                raise BadRequest({"en": f"field: {missing['en']}", "fr": f"field : {missing['fr']}"})
         row = {
             "kind": head.kind,
             "id": head.id,
@@ -264,7 +279,12 @@ class Discussion:
         """
         self._rights.require_account(actor)
         if not 1 <= limit <= 200:
-            raise BadRequest(f"limit: give a number from 1 to 200, not {limit}")
+            raise BadRequest(
+                {
+                    "en": f"limit: give a number from 1 to 200, not {limit}",
+                    "fr": f"limit : donnez un nombre de 1 à 200, non {limit}",
+                }
+            )
         after: Key | None = None
         if cursor:
             kind, _, id = cursor.partition("/")
@@ -320,7 +340,12 @@ def _comment_of(row: Mapping[Any, Any]) -> Comment:
 
 def _refuse_unstorable(name: str, text: str) -> None:
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise BadRequest(f"{name}: has a character that cannot be stored (NUL or half of a pair); remove it")
+        raise BadRequest(
+            {
+                "en": f"{name}: has a character that cannot be stored (NUL or half of a pair); remove it",
+                "fr": f"{name} : contient un caractère qui ne se conserve pas (NUL ou moitié de paire) ; retirez-le",
+            }
+        )
 
 
 def _now() -> str:

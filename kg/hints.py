@@ -545,15 +545,16 @@ def practice_hints(
     memory: HintMemory,
     drafts: bool = False,
     limit: int = 5,
+    told_in: str = "en",
 ) -> Hints:
     """What can be said about a practice while it is written; three words of a title are enough.
 
-    `record` is the draft as plain JSON; kind and identifier may be missing. With `drafts`, records that are not published are compared too: only for those who may see them.
+    `record` is the draft as plain JSON; kind and identifier may be missing. Problems are told in `told_in`. With `drafts`, records that are not published are compared too: only for those who may see them.
 
     Raises InvalidRecord with every problem of form, BadRequest for what is no practice, TooLarge over
     TEXT_LIMIT_CHARACTERS of text.
     """
-    record = _checked(record)
+    record = _checked(record, told_in)
     language, asked = _asked_text(record)
     found: tuple[Found, ...] = ()
     themes: tuple[ThemeHint, ...] = ()
@@ -578,7 +579,7 @@ def practice_hints(
     )
 
 
-def _checked(record: Any) -> dict[str, Any]:
+def _checked(record: Any, language: str) -> dict[str, Any]:
     """The draft with kind and identifier, its form checked as for saving."""
     if not isinstance(record, Mapping):
         raise BadRequest(f"a practice is an object with fields, not {quoted(record)}")
@@ -587,7 +588,7 @@ def _checked(record: Any) -> dict[str, Any]:
     id = record.get("id")
     whole = {**record, "kind": "practice", "id": "new" if id in (None, "") else id}
     _refuse_too_long(whole)
-    to_graph(whole, "https://check.invalid/")
+    to_graph(whole, "https://check.invalid/", language=language)
     return {key: value for key, value in whole.items() if value is not None}
 
 

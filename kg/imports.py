@@ -24,13 +24,13 @@ from rdflib import Graph
 
 from kg.accounts import Actor
 from kg.changes import Difference, differences, merge_patch
-from kg.errors import BadRequest, Busy, InvalidRecord, KgError, NotAllowed, Problem, StaleRecord, quoted
+from kg.errors import BadRequest, Busy, InvalidRecord, KgError, NotAllowed, Problem, StaleRecord, in_french, quoted
 from kg.exchange.duplicates import Titles
 from kg.exchange.importing import read_records
 from kg.exchange.mapping import MappingFile, apply_mapping, folded
 from kg.exchange.reports import ImportReport, RowReport
 from kg.exchange.spreadsheets import Table, is_table, read_tables
-from kg.exchange.tables import Edit, Wanted, asks, doubts, edited, read_wanted
+from kg.exchange.tables import Edit, Wanted, asks, doubts, edited, read_wanted, twice
 from kg.fields import Field, Kind, declaration, in_language
 from kg.ledger import VISIBILITIES, Change, Head, Key
 from kg.records import (
@@ -316,12 +316,17 @@ class _Run:
             else:
                 entries += self._records(file)
         entries += self._mapped(tables) if self.options.mapping else self._rows(tables)
-        return _each_once(entries)
+        return _each_once(entries, self.options.language)
 
     def _records(self, file: ImportFile) -> Iterator[_Entry]:
         """Whole records of JSON or RDF."""
         if self.options.mapping:
-            raise BadRequest(f"{file.name}: a mapping reads tables (CSV, TSV, XLSX), not records")
+            raise BadRequest(
+                {
+                    "en": f"{file.name}: a mapping reads tables (CSV, TSV, XLSX), not records",
+                    "fr": f"{file.name} : une correspondance lit des tableaux (CSV, TSV, XLSX), non des fiches",
+                }
+            )
         rows = 0
         language = self.options.language
         for row in read_records(file.path, self.base, ignored=self.report.ignored, name=file.name, language=language):
@@ -337,7 +342,13 @@ class _Run:
     def _rows(self, tables: Sequence[Table]) -> Iterator[_Entry]:
         """Rows of tables of our own form."""
         options = self.options
-        wanted = read_wanted(tables, kind=options.kind, clear_empty=options.clear_empty, unknown=self.report.unknown)
+        wanted = read_wanted(
+            tables,
+            kind=options.kind,
+            clear_empty=options.clear_empty,
+            unknown=self.report.unknown,
+            language=options.language,
+        )
         return (_entry_of(one, []) for one in wanted)
 
     def _mapped(self, tables: Sequence[Table]) -> Iterator[_Entry]:
@@ -369,7 +380,10 @@ class _Run:
                 self.settled = settled
                 if attempt == ATTEMPTS - 1:
                     raise Busy(
-                        "others are changing the same records; run the import again, it goes on from here"
+                        {
+                            "en": "others are changing the same records; run the import again, it goes on from here",
+                            "fr": "d’autres modifient les mêmes fiches ; relancez l’importation, elle reprendra ici",
+                        }
                     ) from None
                 continue
             return prepared
@@ -456,7 +470,12 @@ class _Run:
         """Refuse what this actor may not change, and what is gone."""
         rights = self.imports.rights
         if head is None and not entry.new:
-            raise BadRequest(f"there is no {kind.name} {quoted(entry.key[1])}; parts belong to a record that is there")
+            raise BadRequest(
+                {
+                    "en": f"there is no {kind.name} {quoted(entry.key[1])}; parts belong to a record that is there",
+                    "fr": f"{in_french(kind.name)} : aucune fiche {quoted(entry.key[1])} ; un élément appartient à une fiche qui existe",
+                }
+            )
         if head is not None and not (rights.may_see(self.actor, head) or head.published_visibility == "public"):
             raise NotAllowed(
                 {
@@ -469,8 +488,12 @@ class _Run:
             rights.require_publish(self.actor, kind, self.actor.name)
         if head is not None and head.state in GONE:
             raise BadRequest(
-                f"{kind.name} {quoted(head.id)} was {head.state}: {head.reason or 'no reason is recorded'}; "
-                "an import does not bring it back"
+                {
+                    "en": f"{kind.name} {quoted(head.id)} was {head.state}: {head.reason or 'no reason is recorded'}; "
+                    "an import does not bring it back",
+                    "fr": f"{in_french(kind.name)} {quoted(head.id)} est à l’état « {head.state} » "
+                    f"({head.reason or 'aucune raison n’est notée'}) ; une importation ne rétablit pas la fiche",
+                }
             )
 
     def _before(self, entry: _Entry, head: Head | None) -> Record | None:
@@ -484,7 +507,12 @@ class _Run:
     def _read_newest(self, head: Head) -> Record:
         revision = self.ledger.revision(head.number)
         if revision.payload is None:
-            raise BadRequest(f"the content of revision {head.number} was erased by law; an import does not change it")
+            raise BadRequest(
+                {
+                    "en": f"the content of revision {head.number} was erased by law; an import does not change it",
+                    "fr": f"le contenu de la révision {head.number} a été effacé selon la loi ; une importation n’y change rien",
+                }
+            )
         return self.catalogue._read(revision)
 
     def _after(self, entry: _Entry, before: Record | None) -> tuple[Record, list[Problem]]:
@@ -598,9 +626,18 @@ class _Run:
         if head is not None and head.published not in (None, head.number) and said == head.published_visibility:
             return usual  # as readers see the published version; the draft's own stays, as its fields do
         if said not in VISIBILITIES:
-            raise BadRequest(f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}")
+            raise BadRequest(
+                {
+                    "en": f"record.visibility: {quoted(said)} is none of {', '.join(VISIBILITIES)}",
+                    "fr": f"record.visibility : {quoted(said)} n’est aucune de ces valeurs : {', '.join(VISIBILITIES)}",
+                }
+            )
         if not self.options.with_visibility:
-            row.notes += (f"record.visibility: {said} is not taken; the record stays {usual} (--with-visibility)",)
+            note = {
+                "en": f"record.visibility: {said} is not taken; the record stays {usual} (--with-visibility)",
+                "fr": f"record.visibility : {said} n’est pas repris ; la fiche reste {usual} (--with-visibility)",
+            }
+            row.notes += (in_language(note, self.options.language),)
             return usual
         require_visibility(self.actor, kind)
         return str(said)
@@ -678,7 +715,7 @@ class _Run:
             self.titles[kind] = self.imports.titles(kind)
         titles = self.titles[kind]
         city = next((linked for of, linked in one.references if of == "city"), None) if kind == "practice" else None
-        one.row.duplicates = tuple(titles.like(one.row.title, city, but=id))
+        one.row.duplicates = tuple(titles.like(one.row.title, city, but=id, language=self.options.language))
         titles.add(id, one.row.title, city)
 
 
@@ -694,14 +731,14 @@ def _entry_of(wanted: Wanted, notes: Sequence[str]) -> _Entry:
     )
 
 
-def _each_once(entries: Sequence[_Entry]) -> list[_Entry]:
+def _each_once(entries: Sequence[_Entry], language: str) -> list[_Entry]:
     """The entries, the second of one record with the problem that it is the second."""
     first: dict[Key, _Entry] = {}
     for entry in entries:
         before = first.setdefault(entry.key, entry)
         if before is not entry and entry.key[1] and not entry.problems:
             kind, id = entry.key
-            entry.problems.append(Problem("id", f"{kind} {quoted(id)} stands twice, first at {before.place}"))
+            entry.problems.append(twice(kind, id, before.place, language))
     return list(entries)
 
 

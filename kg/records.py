@@ -15,7 +15,7 @@ from unicodedata import category
 from rdflib import RDF, Graph, Literal, URIRef
 from rdflib.term import Node
 
-from kg.errors import BadRequest, InvalidRecord, Problem, plain, quoted
+from kg.errors import BadRequest, InvalidRecord, Problem, in_french, plain, quoted
 from kg.fields import Declaration, Field, Kind, Structure, declaration
 from kg.vocabulary import DEFAULT_BASE, parse_thing_iri, thing_iri
 
@@ -131,8 +131,13 @@ def check_id(kind: str, id: object) -> str:
     """
     if not isinstance(id, str) or len(id) > 120 or not SLUG.fullmatch(id):
         raise BadRequest(
-            f"{quoted(id)} is no identifier of a {kind}: use lower-case letters, digits and single hyphens "
-            "(two between city and practice), at most 120 characters, such as 'saint-jean-de-la-ruelle'"
+            {
+                "en": f"{quoted(id)} is no identifier of a {kind}: use lower-case letters, digits and single hyphens "
+                "(two between city and practice), at most 120 characters, such as 'saint-jean-de-la-ruelle'",
+                "fr": f"{quoted(id)} n’est pas un identifiant de fiche « {in_french(kind)} » : employez des minuscules sans "
+                "accent, des chiffres et des traits d’union simples (deux entre ville et pratique), 120 caractères au plus, "
+                "par exemple 'saint-jean-de-la-ruelle'",
+            }
         )
     return id
 

@@ -188,7 +188,13 @@ class Refusal:
             "instance": instance,
             **self.extra,
         }
-        return document | ({"problems": list(self.problems)} if self.problems else {})
+        problems = [
+            {**one, "message": one["message"].get(language) or one["message"]["en"]}
+            if isinstance(one.get("message"), Mapping)
+            else one
+            for one in self.problems
+        ]
+        return document | ({"problems": problems} if problems else {})
 
     def response(self, request: Request, headers: Mapping[str, str] | None = None) -> Response:
         """The HTTP answer, in the language asked for. Characters that no UTF-8 text can hold are replaced.
@@ -250,16 +256,29 @@ def refusal_of_validation(faults: Sequence[Mapping[str, Any]]) -> Refusal:
     """What is answered to a body or parameters of the wrong form: one entry per fault, with its place.
 
     >>> refusal = refusal_of_validation([{"loc": ("body", "needs", 0, "text"), "msg": "it is empty", "type": "x"}])
-    >>> refusal.detail
-    'needs.0.text: it is empty'
+    >>> refusal.told("en")
+    ('needs.0.text: it is empty', 'en')
     """
     if any(fault["type"] == "json_invalid" for fault in faults):
-        at = faults[0]["loc"][-1]
-        return Refusal(UNREADABLE, f"the body is not JSON: {faults[0]['ctx']['error']} at character {at}")
+        at, said = faults[0]["loc"][-1], faults[0]["ctx"]["error"]
+        words = {
+            "en": f"the body is not JSON: {said} at character {at}",
+            "fr": f"le corps n’est pas du JSON : {said}, au caractère {at}",
+        }
+        return Refusal(UNREADABLE, words)
     listed = [_fault(fault) for fault in faults]
-    detail = "; ".join(f"{f['field']}: {f['message']}" if f["field"] else f["message"] for f in listed[:5])
-    more = f"; and {len(listed) - 5} more, see problems" if len(listed) > 5 else ""
-    return Refusal(UNUSABLE, detail + more, listed)
+    left = len(listed) - 5
+    detail = {"en": _listing(listed, "en") + (f"; and {left} more, see problems" if left > 0 else "")}
+    if all("fr" in fault["message"] for fault in listed):
+        detail["fr"] = _listing(listed, "fr") + (f" ; et {left} de plus, voir problems" if left > 0 else "")
+    return Refusal(UNUSABLE, detail, listed)
+
+
+def _listing(faults: Sequence[Mapping[str, Any]], language: str) -> str:
+    """The first faults in one sentence."""
+    colon, semicolon = (" : ", " ; ") if language == "fr" else (": ", "; ")
+    said = [colon.join(filter(None, (one["field"], one["message"][language]))) for one in faults[:5]]
+    return semicolon.join(said)
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,15 +292,49 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
-    """What would be right, in our words where the validator's own say too little."""
-    ready = {
-        "missing": "it is missing; it must be given",
-        "extra_forbidden": "there is no field of this name here; remove it or mend its spelling",
-        "model_attributes_type": "this must be a JSON object, sent with Content-Type: application/json",
-    }
-    message: str = ready.get(fault["type"]) or fault["msg"]
-    return message.removeprefix("Value error, ")
+def _sentence(fault: Mapping[str, Any]) -> dict[str, str]:
+    """What would be right, by language: in our words where the validator's own say too little, or are English alone."""
+    ready = _READY.get(fault["type"], {})
+    holes = fault.get("ctx", {})
+    if "expected" in holes:
+        holes = {**holes, "expected": str(holes["expected"]).replace(" or ", " ou ")}
+    said = {language: text.format(**holes) for language, text in ready.items()}
+    return {"en": str(fault["msg"]).removeprefix("Value error, "), **said}
+
+
+_READY: Mapping[str, Mapping[str, str]] = {
+    "missing": {"en": "it is missing; it must be given", "fr": "il manque ; il faut l’indiquer"},
+    "extra_forbidden": {
+        "en": "there is no field of this name here; remove it or mend its spelling",
+        "fr": "il n’y a pas de champ de ce nom ici ; retirez-le ou corrigez-en l’orthographe",
+    },
+    "model_attributes_type": {
+        "en": "this must be a JSON object, sent with Content-Type: application/json",
+        "fr": "il faut un objet JSON, envoyé avec Content-Type: application/json",
+    },
+    "string_type": {"fr": "il faut un texte"},
+    "string_too_short": {"fr": "il faut au moins {min_length} caractère(s)"},
+    "string_too_long": {"fr": "il faut au plus {max_length} caractère(s)"},
+    "string_pattern_mismatch": {"fr": "le texte doit correspondre au motif « {pattern} »"},
+    "list_type": {"fr": "il faut une liste"},
+    "dict_type": {"fr": "il faut un objet"},
+    "too_short": {"fr": "il faut au moins {min_length} élément(s), non {actual_length}"},
+    "too_long": {"fr": "il faut au plus {max_length} élément(s), non {actual_length}"},
+    **{key: {"fr": "il faut true ou false"} for key in ("bool_type", "bool_parsing")},
+    **{key: {"fr": "il faut un nombre entier"} for key in ("int_type", "int_parsing", "int_from_float")},
+    "int_parsing_size": {"fr": "le nombre est trop grand"},
+    **{key: {"fr": "il faut un nombre"} for key in ("float_type", "float_parsing", "finite_number")},
+    "greater_than": {"fr": "il faut un nombre supérieur à {gt}"},
+    "greater_than_equal": {"fr": "il faut un nombre d’au moins {ge}"},
+    "less_than": {"fr": "il faut un nombre inférieur à {lt}"},
+    "less_than_equal": {"fr": "il faut un nombre d’au plus {le}"},
+    **{key: {"fr": "il faut l’une de ces valeurs : {expected}"} for key in ("literal_error", "enum")},
+    **{
+        key: {"fr": "il faut un jour, par exemple 2021-03-01"}
+        for key in ("date_type", "date_parsing", "date_from_datetime_parsing")
+    },
+}
+"""Sentences by the validator's own names for faults (https://docs.pydantic.dev/latest/errors/validation_errors/)."""
 
 
 async def _of_kg_error(request: Request, error: Exception) -> Response:

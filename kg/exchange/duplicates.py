@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kg.exchange.reports import Duplicate
+from kg.fields import in_language
 from kg.search.text import words
 
 SAME_CITY, CITY_UNKNOWN = 82, 92
@@ -19,6 +20,9 @@ COMPARED = 200
 """Titles compared with one new title, at most."""
 
 RAREST = 3
+
+SAME = {"en": "alike titles in the same city", "fr": "titres semblables dans la même ville"}
+UNKNOWN = {"en": "alike titles; a city is not known", "fr": "titres semblables ; une des villes n’est pas connue"}
 
 
 class Titles:
@@ -57,8 +61,10 @@ class Titles:
         for word in set(found):
             self._by_word[word].append(id)
 
-    def like(self, title: str, city: str | None, *, but: str = "", limit: int = 3) -> list[Duplicate]:
-        """Records that may be the same thing, likeliest first; never the record `but` itself."""
+    def like(
+        self, title: str, city: str | None, *, but: str = "", limit: int = 3, language: str = "en"
+    ) -> list[Duplicate]:
+        """Records that may be the same thing, likeliest first; never the record `but` itself. Reasons are in `language`."""
         from rapidfuzz import fuzz, process
 
         found = words(title)
@@ -79,7 +85,7 @@ class Titles:
         for _, likeness, id in alike:
             reason = self._reason(city, self._cities[id], likeness)
             if reason is not None:
-                duplicates.append(Duplicate(id, self._titles[id], round(likeness), reason))
+                duplicates.append(Duplicate(id, self._titles[id], round(likeness), in_language(reason, language)))
         return duplicates[:limit]
 
     def _candidates(self, found: Sequence[str]) -> list[str]:
@@ -92,8 +98,8 @@ class Titles:
         return list(candidates)
 
     @staticmethod
-    def _reason(city: str | None, other: str | None, likeness: float) -> str | None:
-        """Why two records may be the same; None when they are not likely to be."""
+    def _reason(city: str | None, other: str | None, likeness: float) -> Mapping[str, str] | None:
+        """Why two records may be the same, by language; None when they are not likely to be."""
         if city and other:
-            return "alike titles in the same city" if city == other else None
-        return "alike titles; a city is not known" if likeness >= CITY_UNKNOWN else None
+            return SAME if city == other else None
+        return UNKNOWN if likeness >= CITY_UNKNOWN else None

@@ -21,9 +21,9 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
-from kg.errors import BadRequest, InvalidRecord, NotFound, Problem, quoted
+from kg.errors import BadRequest, InvalidRecord, NotFound, Problem, in_french, quoted
 from kg.exchange.spreadsheets import CLEAR, Cell, Sheet, Table, TableRow, restored
-from kg.fields import Declaration, Field, Kind, Structure, declaration
+from kg.fields import Declaration, Field, Kind, Structure, declaration, in_language
 from kg.records import LANGUAGE_TAG, SLUG, SYSTEM_KEYS, Record, next_inner_id
 
 ID, KIND, RECORD, REMOVE = "id", "kind", "record", "remove"
@@ -132,7 +132,7 @@ def _plain(structure: Structure, name: str) -> Column | None:
     return Column(name, field, language or None)
 
 
-def describe_missing(kind: Structure, name: str) -> str:
+def describe_missing(kind: Structure, name: str, language: str = "en") -> str:
     """Why a column has no meaning, and what would have.
 
     >>> describe_missing(declaration().kind("city"), "name")
@@ -141,12 +141,24 @@ def describe_missing(kind: Structure, name: str) -> str:
     from difflib import get_close_matches
 
     field = kind.by_key.get(name.partition("@")[0])
+    shown = quoted(name)
     if field is not None and field.type in ("text", "texts"):
-        return f"{quoted(name)} is a text: write its language too, such as '{field.key}@en'"
-    if field is not None and field.type == "inner":
-        return f"{quoted(name)} has parts: write for example '{field.key}.{_example(field)}' or a table of its own"
-    near = get_close_matches(name.partition("@")[0], kind.by_key, n=1)
-    return f"{quoted(name)} is no field" + (f"; did you mean {quoted(near[0])}?" if near else "")
+        said = {
+            "en": f"{shown} is a text: write its language too, such as '{field.key}@en'",
+            "fr": f"{shown} est un texte : écrivez aussi sa langue, par exemple '{field.key}@fr'",
+        }
+    elif field is not None and field.type == "inner":
+        said = {
+            "en": f"{shown} has parts: write for example '{field.key}.{_example(field)}' or a table of its own",
+            "fr": f"{shown} a des éléments : écrivez par exemple '{field.key}.{_example(field)}', ou un tableau à part",
+        }
+    else:
+        near = next(iter(get_close_matches(name.partition("@")[0], kind.by_key, n=1)), None)
+        said = {
+            "en": f"{shown} is no field" + (f"; did you mean {quoted(near)}?" if near else ""),
+            "fr": f"{shown} n’est pas un champ" + (f" ; vouliez-vous dire {quoted(near)} ?" if near else ""),
+        }
+    return in_language(said, language)
 
 
 def _example(field: Field) -> str:
@@ -217,13 +229,20 @@ def _without_blanks(part: list[tuple[str, bool]]) -> str:
 
 
 class Unreadable(ValueError):
-    """A cell that could mean several things or nothing; the message says what would be right."""
+    """A cell that could mean several things or nothing; the message says what would be right, by language."""
+
+    def __init__(self, message: Mapping[str, str]) -> None:
+        super().__init__(message["en"])
+        self.message = message
+
+    def told(self, language: str) -> str:
+        return in_language(self.message, language)
 
 
 class Doubtful(Unreadable):
     """A cell that could mean two things, one of them as it is written: `writing`."""
 
-    def __init__(self, message: str, writing: str) -> None:
+    def __init__(self, message: Mapping[str, str], writing: str) -> None:
         super().__init__(message)
         self.writing = writing
 
@@ -282,7 +301,7 @@ def _decimal_text(number: float) -> str:
     Spreadsheets keep 15 digits; what lies behind is noise of the binary form (0.1 + 0.2).
     """
     if number != number or number in (float("inf"), float("-inf")):
-        raise Unreadable(f"{number} is no number")
+        raise Unreadable({"en": f"{number} is no number", "fr": f"{number} n’est pas un nombre"})
     return f"{Decimal(f'{number:.15g}').normalize():f}"
 
 
@@ -305,9 +324,14 @@ def is_number(field: Field) -> bool:
 def _number(field: Field, cell: Cell, decimal_comma: bool) -> str:
     """A number with a decimal point; what is no number is left for the rules to refuse."""
     if isinstance(cell, bool):
-        raise Unreadable(f"{quoted(cell)} is no number")
+        raise Unreadable({"en": f"{quoted(cell)} is no number", "fr": f"{quoted(cell)} n’est pas un nombre"})
     if isinstance(cell, date):
-        raise Unreadable(f"{quoted(_written(field, cell))} is a date; mark the column as text or number")
+        raise Unreadable(
+            {
+                "en": f"{quoted(_written(field, cell))} is a date; mark the column as text or number",
+                "fr": f"{quoted(_written(field, cell))} est une date ; formatez la colonne en texte ou en nombre",
+            }
+        )
     if not isinstance(cell, str):
         return _decimal_text(float(cell)) if isinstance(cell, float) else str(cell)
     text = re.sub(r"(?<=\d)[\s   '’](?=\d{3}(\D|$))", "", cell.strip())
@@ -320,12 +344,22 @@ def _number(field: Field, cell: Cell, decimal_comma: bool) -> str:
     if re.fullmatch(r"[+-]?\d+,\d+", text):
         if decimal_comma or not re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text):
             return text.replace(",", ".").lstrip("+")
+        whole, point = text.replace(",", ""), text.replace(",", ".")
         raise Unreadable(
-            f"{quoted(cell)} could be {text.replace(',', '')} or {text.replace(',', '.')}; write one of these"
+            {
+                "en": f"{quoted(cell)} could be {whole} or {point}; write one of these",
+                "fr": f"{quoted(cell)} pourrait être {whole} ou {point} ; écrivez l’un des deux",
+            }
         )
     if decimal_comma and re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text):
         whole, comma = text.replace(".", ""), text.replace(".", ",")
-        raise Doubtful(f"{quoted(cell)} could be {whole} or {text}; write {whole} or {comma}", text)
+        raise Doubtful(
+            {
+                "en": f"{quoted(cell)} could be {whole} or {text}; write {whole} or {comma}",
+                "fr": f"{quoted(cell)} pourrait être {whole} ou {text} ; écrivez {whole} ou {comma}",
+            },
+            text,
+        )
     if re.fullmatch(r"[+-]?\d+(\.\d+)?[eE][+-]?\d{1,2}", text):
         return _decimal_text(float(text))
     return text.removeprefix("+") if re.fullmatch(r"\+\d+(\.\d+)?", text) else text
@@ -336,26 +370,44 @@ def _day(cell: Cell) -> Any:
     if isinstance(cell, date):
         return cell.date().isoformat() if isinstance(cell, datetime) else cell.isoformat()
     if isinstance(cell, bool):
-        raise Unreadable(f"{quoted(cell)} is no day; write for example 2021-03-01")
+        raise Unreadable(
+            {
+                "en": f"{quoted(cell)} is no day; write for example 2021-03-01",
+                "fr": f"{quoted(cell)} n’est pas un jour ; écrivez par exemple 2021-03-01",
+            }
+        )
     if isinstance(cell, int | float) or (isinstance(cell, str) and re.fullmatch(r"\d{4,5}([.,]0+)?", cell)):
         number = float(str(cell).replace(",", "."))
         if int(number) in _EXCEL_DAYS and number == int(number) and not (isinstance(cell, str) and number < 10_000):
             return (_EXCEL_EPOCH + timedelta(days=int(number))).isoformat()
-        raise Unreadable(f"{quoted(cell)} is no day; write for example 2021-03-01")
+        raise Unreadable(
+            {
+                "en": f"{quoted(cell)} is no day; write for example 2021-03-01",
+                "fr": f"{quoted(cell)} n’est pas un jour ; écrivez par exemple 2021-03-01",
+            }
+        )
     found = re.fullmatch(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})", str(cell))
     if found is None:
         return cell
     first, second, year = int(found[1]), int(found[3]), int(found[4])
     if found[2] == "/" and first <= 12 and second <= 12 and first != second:
+        one, other = f"{year:04}-{second:02}-{first:02}", f"{year:04}-{first:02}-{second:02}"
         raise Unreadable(
-            f"{quoted(cell)} could be {year:04}-{second:02}-{first:02} or {year:04}-{first:02}-{second:02}; "
-            "write one of these"
+            {
+                "en": f"{quoted(cell)} could be {one} or {other}; write one of these",
+                "fr": f"{quoted(cell)} pourrait être {one} ou {other} ; écrivez l’un des deux",
+            }
         )
     day, month = (first, second) if second <= 12 else (second, first)
     try:
         return date(year, month, day).isoformat()
     except ValueError:
-        raise Unreadable(f"{quoted(cell)} is no day; write for example 2021-03-01") from None
+        raise Unreadable(
+            {
+                "en": f"{quoted(cell)} is no day; write for example 2021-03-01",
+                "fr": f"{quoted(cell)} n’est pas un jour ; écrivez par exemple 2021-03-01",
+            }
+        ) from None
 
 
 def _truth(cell: Cell) -> Any:
@@ -364,7 +416,12 @@ def _truth(cell: Cell) -> Any:
     word = _decimal_text(cell) if isinstance(cell, float) else str(cell).casefold()
     if word in _YES | _NO:
         return word in _YES
-    raise Unreadable(f"{quoted(cell)} is neither yes nor no; write true or false")
+    raise Unreadable(
+        {
+            "en": f"{quoted(cell)} is neither yes nor no; write true or false",
+            "fr": f"{quoted(cell)} n’est ni oui ni non ; écrivez true ou false",
+        }
+    )
 
 
 def _notation(field: Field, text: str) -> str:
@@ -389,12 +446,18 @@ def _labels(field: Field) -> dict[str, str]:
 
 
 def read_wanted(
-    tables: Iterable[Table], *, kind: str | None = None, clear_empty: bool = False, unknown: list[str] | None = None
+    tables: Iterable[Table],
+    *,
+    kind: str | None = None,
+    clear_empty: bool = False,
+    unknown: list[str] | None = None,
+    language: str = "en",
 ) -> list[Wanted]:
     """What tables say of each record, in the order of its first row.
 
     A table's kind is `kind`, else what its name says (`practices`, `practice.outcomes`), else its rows' column
     `kind`. With `clear_empty`, an empty cell empties its field. Columns without meaning are added to `unknown`.
+    `language` is that of the messages.
 
     Raises BadRequest for a table whose kind cannot be told, or that has no column of identifiers.
     """
@@ -402,19 +465,27 @@ def read_wanted(
     unknown = [] if unknown is None else unknown
     order = sorted(tables, key=lambda table: _parts_of(table.name) is not None)
     for table in order:
-        for wanted in _of_table(table, kind, clear_empty, unknown):
+        for wanted in _of_table(table, kind, clear_empty, unknown, language):
             key = (wanted.kind, wanted.id)
             before = found.get(key) if wanted.id else None
             if before is None:
                 found[key if wanted.id else (wanted.kind, wanted.place)] = wanted
             elif wanted.main and before.main:
-                message = f"{wanted.kind} {quoted(wanted.id)} stands twice, first at {before.place}"
-                wanted.problems.append(Problem("id", message))
+                wanted.problems.append(twice(wanted.kind, wanted.id, before.place, language))
                 found[(wanted.kind, wanted.place)] = wanted
             else:
                 before.edits += wanted.edits
                 before.problems += wanted.problems
     return list(found.values())
+
+
+def twice(kind: str, id: str, first: str, language: str) -> Problem:
+    """The problem of a record that stands a second time; `first` is where it stood before."""
+    said = {
+        "en": f"{kind} {quoted(id)} stands twice, first at {first}",
+        "fr": f"{in_french(kind)} {quoted(id)} figure deux fois, d’abord à {first}",
+    }
+    return Problem("id", in_language(said, language))
 
 
 def _parts_of(name: str) -> tuple[Kind, Field | None] | None:
@@ -428,11 +499,11 @@ def _parts_of(name: str) -> tuple[Kind, Field | None] | None:
     return (kind, field) if field is not None and field.inner is not None else None
 
 
-def _of_table(table: Table, kind: str | None, clear_empty: bool, unknown: list[str]) -> Iterator[Wanted]:
+def _of_table(table: Table, kind: str | None, clear_empty: bool, unknown: list[str], language: str) -> Iterator[Wanted]:
     """The rows of one table."""
     parts = _parts_of(table.name)
     if parts is not None:
-        yield from _part_rows(table, *parts, clear_empty, unknown)
+        yield from _part_rows(table, *parts, clear_empty, unknown, language)
         return
     named = _kind_named(table, kind)
     if ID not in table.columns:
@@ -442,12 +513,14 @@ def _of_table(table: Table, kind: str | None, clear_empty: bool, unknown: list[s
     for row in table.rows:
         of = declaration().kinds.get(str(row.cells.get(KIND, named.name if named else "")))
         if of is None:
-            problem = Problem(KIND, f"{quoted(row.cells.get(KIND, ''))} is no kind of record")
+            shown = quoted(row.cells.get(KIND, ""))
+            said = {"en": f"{shown} is no kind of record", "fr": f"{shown} n’est pas une sorte de fiche"}
+            problem = Problem(KIND, in_language(said, language))
             yield Wanted(row.place, "record", "", [], {}, [problem], main=True)
             continue
         if of.name not in columns:
-            columns[of.name] = _columns(table, of, unknown)
-        yield _main_row(table, row, of, columns[of.name], clear_empty)
+            columns[of.name] = _columns(table, of, unknown, language)
+        yield _main_row(table, row, of, columns[of.name], clear_empty, language)
 
 
 def _kind_named(table: Table, kind: str | None) -> Kind | None:
@@ -465,7 +538,7 @@ def _kind_named(table: Table, kind: str | None) -> Kind | None:
         ) from None
 
 
-def _columns(table: Table, kind: Kind, unknown: list[str]) -> dict[str, Column]:
+def _columns(table: Table, kind: Kind, unknown: list[str], language: str) -> dict[str, Column]:
     """The columns that have a meaning."""
     found = {}
     for name in table.columns:
@@ -475,7 +548,7 @@ def _columns(table: Table, kind: Kind, unknown: list[str]) -> dict[str, Column]:
         if column is not None:
             found[name] = column
         else:
-            message = f"{table.file}: {describe_missing(kind, name)}"
+            message = f"{table.file}: {describe_missing(kind, name, language)}"
             if message not in unknown:
                 unknown.append(message)
     return found
@@ -484,23 +557,29 @@ def _columns(table: Table, kind: Kind, unknown: list[str]) -> dict[str, Column]:
 _SYSTEM_COLUMNS = {f"record.{key}": key for key in SYSTEM_KEYS}
 
 
-def _main_row(table: Table, row: TableRow, kind: Kind, columns: Mapping[str, Column], clear_empty: bool) -> Wanted:
+def _main_row(
+    table: Table, row: TableRow, kind: Kind, columns: Mapping[str, Column], clear_empty: bool, language: str
+) -> Wanted:
     """One row that is a record."""
     id = row.cells.get(ID, "")
     wanted = Wanted(row.place, kind.name, str(id).strip(), [], {}, [], main=True)
     if not wanted.id:
-        wanted.problems.append(Problem(ID, "the row has no identifier; write one such as 'gent--table-for-two'"))
+        said = {
+            "en": "the row has no identifier; write one such as 'gent--table-for-two'",
+            "fr": "la ligne n’a pas d’identifiant ; écrivez-en un, par exemple 'gent--table-for-two'",
+        }
+        wanted.problems.append(Problem(ID, in_language(said, language)))
     for name, key in _SYSTEM_COLUMNS.items():
         if name in row.cells:
             wanted.said[key] = row.cells[name]
     for name, column in columns.items():
         if name in row.cells or clear_empty:
-            _read_cell(wanted, column, row.cells.get(name), table)
+            _read_cell(wanted, column, row.cells.get(name), table, language)
     return wanted
 
 
 def _part_rows(
-    table: Table, kind: Kind, outer: Field | None, clear_empty: bool, unknown: list[str]
+    table: Table, kind: Kind, outer: Field | None, clear_empty: bool, unknown: list[str], language: str
 ) -> Iterator[Wanted]:
     """Rows of a table of parts, gathered by record."""
     assert outer is not None
@@ -513,7 +592,7 @@ def _part_rows(
             continue
         column = column_of(kind, name, inner=outer)
         if column is None:
-            unknown.append(f"{table.file}: {describe_missing(outer.inner, name)}")
+            unknown.append(f"{table.file}: {describe_missing(outer.inner, name, language)}")
         else:
             columns[name] = column
     gathered: dict[str, Wanted] = {}
@@ -521,20 +600,24 @@ def _part_rows(
         record = str(row.cells.get(RECORD, "")).strip()
         wanted = gathered.setdefault(record, Wanted(row.place, kind.name, record, [], {}, []))
         if not record:
-            wanted.problems.append(Problem(RECORD, f"{row.place}: the row does not say whose part it is"))
+            said = {
+                "en": f"{row.place}: the row does not say whose part it is",
+                "fr": f"{row.place} : la ligne ne dit pas à quelle fiche cet élément appartient",
+            }
+            wanted.problems.append(Problem(RECORD, in_language(said, language)))
             continue
         node = str(row.cells.get(ID, "")).strip() or f"?{number}"
         if row.cells.get(REMOVE):
-            _read_cell(wanted, Column(REMOVE, outer, None, outer, node), row.cells[REMOVE], table)
+            _read_cell(wanted, Column(REMOVE, outer, None, outer, node), row.cells[REMOVE], table, language)
             continue
         for name, column in columns.items():
             if name in row.cells or clear_empty:
                 placed = Column(name, column.field, column.language, outer, node)
-                _read_cell(wanted, placed, row.cells.get(name), table)
+                _read_cell(wanted, placed, row.cells.get(name), table, language)
     yield from gathered.values()
 
 
-def _read_cell(wanted: Wanted, column: Column, cell: Cell, table: Table) -> None:
+def _read_cell(wanted: Wanted, column: Column, cell: Cell, table: Table, language: str) -> None:
     """Add the edit that a cell asks for, or the problem it has."""
     where = _where(column)
     try:
@@ -548,9 +631,9 @@ def _read_cell(wanted: Wanted, column: Column, cell: Cell, table: Table) -> None
             wanted.edits.append(Edit(column, value))
     except Unreadable as error:
         if isinstance(error, Doubtful) and not column.field.many:
-            wanted.edits.append(Edit(column, error.writing, doubt=str(error)))
+            wanted.edits.append(Edit(column, error.writing, doubt=error.told(language)))
         else:
-            wanted.problems.append(Problem(where, str(error), value=str(cell)))
+            wanted.problems.append(Problem(where, error.told(language), value=str(cell)))
 
 
 def _where(column: Column) -> str:

@@ -85,7 +85,7 @@ def hints(
     record = {**json_in(body)}
     drafts = keeps(who, "practice") and who.may("read")
     with request.app.state.turns.one():
-        found = request.app.state.catalogue.hints(record, drafts=drafts, limit=limit)
+        found = request.app.state.catalogue.hints(record, drafts=drafts, limit=limit, language=language)
     return _unkept(in_language(found.as_json(language), language))
 
 

@@ -212,7 +212,12 @@ def _add_replace(router: APIRouter, kind: Kind) -> None:
         if if_match is None and if_none_match is not None and if_none_match.strip() == "*":
             named = {"id": id, **record}
             if named["id"] != id:
-                raise BadRequest(f"the body is {quoted(named['id'])}, the address {quoted(id)}: one of them")
+                raise BadRequest(
+                    {
+                        "en": f"the body is {quoted(named['id'])}, the address {quoted(id)}: one of them",
+                        "fr": f"le corps désigne {quoted(named['id'])}, l’adresse {quoted(id)} : l’un des deux",
+                    }
+                )
             return _saved(request, catalogue.curation.create(kind.name, named, who, **options), 201)
         expected = expected_revision(request, kind.name, id, if_match)
         saved = catalogue.curation.replace(kind.name, id, record, who, expected=expected, **options)

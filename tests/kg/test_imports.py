@@ -223,6 +223,18 @@ def test_a_row_with_a_value_that_cannot_be_read_is_refused_also_where_the_rest_s
     assert catalogue.ledger.last_number() == before
 
 
+def test_a_report_is_in_the_language_asked_for(imports, tmp_path):
+    french = ImportOptions(language="fr")
+    table = "id;title@fr;zz;outcomes.claim-1.value\ngent--buddies;Duos;1;1.234\ngent--buddies;Duos;;\nBAD ID;Duos;;\n"
+    report = imports.dry_run(file_of(tmp_path, "practice.csv", table), ANNA, french)
+    told = " ".join([*problems(report), *report.unknown])
+    for words in ("pourrait être 1234 ou 1.234", "figure deux fois", "n’est pas un identifiant", "n’est pas un champ"):
+        assert words in told
+    new = {**BUDDIES, "id": "gent--duos"}
+    report = imports.dry_run(jsonl(tmp_path, new), ANNA, french)
+    assert report.rows[0].duplicates[0].reason == "titres semblables dans la même ville"
+
+
 def test_a_theme_of_ours_need_not_name_our_scheme(imports, catalogue, tmp_path):
     report = imports.apply(file_of(tmp_path, "theme.csv", "id,label@en,broader\nhealth-heat,Heat,health\n"), ANNA)
     assert outcomes(report) == {"health-heat": "new"}

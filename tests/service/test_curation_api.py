@@ -301,6 +301,27 @@ def test_comments_stay_with_the_record_and_its_people(ask: As) -> None:
     assert ask("curator", "GET", f"{path}/comments?resolved=false").json()["comments"] == []
 
 
+def test_what_cannot_be_used_is_told_in_the_language_asked_for(ask: As) -> None:
+    made = ask("contributor", "POST", "/api/practices", draft("Told in French")).json()
+    path, match = f"/api/practices/{made['id']}", made["revision"]
+    cases = [
+        ("POST", f"{path}/comments", {"text": "Où ?", "field": "outcomes.claim-7"}, "n’a pas d’élément 'claim-7'"),
+        ("POST", f"{path}/comments", {"text": " "}, "un commentaire a des mots"),
+        ("POST", f"{path}/comments", {"text": ""}, "text : il faut au moins 1 caractère(s)"),
+        ("POST", f"{path}/comments", {"text": "x", "who": "y"}, "il n’y a pas de champ de ce nom ici"),
+        ("POST", f"{path}/undo", {"revision": match}, "est la première de pratique"),
+        ("POST", f"{path}/undo", {}, "revision : il manque"),
+        ("PUT", f"{path}/reviewers", {"accounts": "anna"}, "accounts : il faut une liste"),
+        ("POST", "/api/practices", {**draft("x"), "id": "A B"}, "n’est pas un identifiant de fiche « pratique »"),
+        ("POST", "/api/practices/hints", {"title": "x"}, "doit nommer la langue"),
+    ]
+    for method, address, body, words in cases:
+        found = ask("curator", method, f"{address}?lang=fr", body, match)
+        assert found.status_code == 422
+        assert words in found.json()["detail"]
+        assert found.headers["Content-Language"] == "fr"
+
+
 def test_what_waits_for_whom_is_one_question(ask: As) -> None:
     made = ask("contributor", "POST", "/api/practices", draft("Waiting"))
     id, revision = made.json()["id"], made.json()["revision"]
