@@ -256,8 +256,12 @@ def _names(uploads: Sequence[tuple[str, bytes]]) -> tuple[str, ...]:
             raise TooLarge(f"{quoted(name)}: files may have {FILE_LIMIT_BYTES // 1024**2} MB at most; split it")
         plain = re.sub(r"[^\w.() -]", "_", PurePosixPath(name.replace("\\", "/")).name)[-120:]
         if not plain.lower().removesuffix(".gz").endswith((*ENDINGS, *FORMATS)):
+            endings = ", ".join((*ENDINGS, *FORMATS))
             raise BadRequest(
-                f"{quoted(name)}: the ending tells the format; use one of {', '.join((*ENDINGS, *FORMATS))}"
+                {
+                    "en": f"{quoted(name)}: the ending tells the format; use one of {endings}",
+                    "fr": f"{quoted(name)} : la terminaison dit le format ; employez l’une de celles-ci : {endings}",
+                }
             )
         names.append(plain)
     return tuple(names)
@@ -271,11 +275,19 @@ def _options(job: Job) -> ImportOptions:
     known = set(ImportOptions.__dataclass_fields__) - {"mapping"}
     unknown = sorted(set(job.options) - known)
     if unknown:
-        raise BadRequest(f"there is no option {quoted(unknown[0])}; there are: {', '.join(sorted(known))}")
+        raise BadRequest(
+            {
+                "en": f"there is no option {quoted(unknown[0])}; there are: {', '.join(sorted(known))}",
+                "fr": f"il n’y a pas d’option {quoted(unknown[0])} ; il y a : {', '.join(sorted(known))}",
+            }
+        )
     for name, value in job.options.items():
         if not isinstance(value, _KINDS.get(name, str | None)):
             raise BadRequest(
-                f"{name}: {quoted(value)} cannot be; give {'true or false' if name in _KINDS else 'a text'}"
+                {
+                    "en": f"{name}: {quoted(value)} cannot be; give {'true or false' if name in _KINDS else 'a text'}",
+                    "fr": f"{name} : {quoted(value)} ne convient pas ; donnez {'true ou false' if name in _KINDS else 'un texte'}",
+                }
             )
     options = ImportOptions(**job.options)
     return replace(options, mapping=mapping_called(job.mapping)) if job.mapping is not None else options
@@ -289,6 +301,13 @@ def mapping_called(text: str) -> MappingFile:
     """
     from ontology import path as shipped
 
+    if re.fullmatch(r"[\w-]{1,100}", text) and text not in SHIPPED_MAPPINGS:
+        raise NotFound(
+            {
+                "en": f"no mapping called {quoted(text)} comes with mentorgraph; there are: {', '.join(SHIPPED_MAPPINGS)}",
+                "fr": f"aucune correspondance nommée {quoted(text)} n’est fournie ; il y a : {', '.join(SHIPPED_MAPPINGS)}",
+            }
+        )
     if text in SHIPPED_MAPPINGS:
         name = f"{text}.yaml"
         return parse_mapping(shipped(f"mappings/{name}").read_text("utf-8"), name)

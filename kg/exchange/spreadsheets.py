@@ -117,7 +117,13 @@ def read_tables(path: Path, *, name: str | None = None, encoding: str | None = N
     name = name or path.name
     try:
         if path.stat().st_size > FILE_LIMIT_BYTES:
-            raise TooLarge(f"{name}: tables may have {FILE_LIMIT_BYTES // 1024**2} MB at most; split the file")
+            raise TooLarge(
+                _at(
+                    name,
+                    f"tables may have {FILE_LIMIT_BYTES // 1024**2} MB at most; split the file",
+                    f"un tableau fait au plus {FILE_LIMIT_BYTES // 1024**2} Mo ; divisez le fichier",
+                )
+            )
         content = path.read_bytes()
     except OSError as error:
         raise UnreadableInput(f"{name}: cannot be read ({error.strerror})") from None
@@ -128,7 +134,18 @@ def read_tables(path: Path, *, name: str | None = None, encoding: str | None = N
         return _zipped(name, content, encoding)
     if ending in (".csv", ".tsv"):
         return [_csv(name, PurePosixPath(name).stem, content, encoding, tabs=ending == ".tsv")]
-    raise UnreadableInput(f"{name}: the ending tells the format; tables end in {', '.join(ENDINGS)}")
+    raise UnreadableInput(
+        _at(
+            name,
+            f"the ending tells the format; tables end in {', '.join(ENDINGS)}",
+            f"la terminaison dit le format ; celle d’un tableau est {', '.join(ENDINGS)}",
+        )
+    )
+
+
+def _at(place: str, english: str, french: str) -> dict[str, str]:
+    """A message about a place, by language."""
+    return {"en": f"{place}: {english}", "fr": f"{place} : {french}"}
 
 
 # CSV
@@ -167,7 +184,13 @@ def _order_of_bytes(name: str, content: bytes) -> str:
     least = min(len(content), 4096) // 20
     if (first == 0 and second >= least) or (second == 0 and first >= least):
         return "utf-16-le" if first == 0 else "utf-16-be"
-    raise UnreadableInput(f"{name}: has bytes of value zero where a text has none; it is not a text file")
+    raise UnreadableInput(
+        _at(
+            name,
+            "has bytes of value zero where a text has none; it is not a text file",
+            "contient des octets nuls, qu’un texte n’a pas ; ce n’est pas un fichier de texte",
+        )
+    )
 
 
 _MARKS = (
@@ -239,10 +262,20 @@ def _strictly(name: str, content: bytes, encoding: str) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise UnreadableInput(
-            f"{name}: byte {error.start + 1} is not {encoding.upper()}; save the file as UTF-8"
+            _at(
+                name,
+                f"byte {error.start + 1} is not {encoding.upper()}; save the file as UTF-8",
+                f"l’octet {error.start + 1} n’est pas du {encoding.upper()} ; enregistrez le fichier en UTF-8",
+            )
         ) from None
     except LookupError:
-        raise UnreadableInput(f"{name}: {quoted(encoding)} is no encoding; for example 'cp1252' or 'utf-8'") from None
+        raise UnreadableInput(
+            _at(
+                name,
+                f"{quoted(encoding)} is no encoding; for example 'cp1252' or 'utf-8'",
+                f"{quoted(encoding)} n’est pas un codage ; par exemple 'cp1252' ou 'utf-8'",
+            )
+        ) from None
 
 
 def _windows(name: str, content: bytes) -> str:
@@ -253,8 +286,11 @@ def _windows(name: str, content: bytes) -> str:
         text = ""
     if not text or not _is_western(content, text):
         raise UnreadableInput(
-            f"{name}: is not UTF-8, and its encoding cannot be told for sure; save it as UTF-8 (in a spreadsheet "
-            "program: CSV UTF-8), or say which encoding it has"
+            _at(
+                name,
+                "is not UTF-8, and its encoding cannot be told for sure; save it as UTF-8 (in a spreadsheet program: CSV UTF-8), or say which encoding it has",
+                "n’est pas en UTF-8, et son codage ne se reconnaît pas avec certitude ; enregistrez le fichier en UTF-8 (dans un tableur : CSV UTF-8), ou dites quel codage il a",
+            )
         )
     return text
 
@@ -296,7 +332,13 @@ def _csv(name: str, stem: str, content: bytes, encoding: str | None, tabs: bool)
     """One table of separated values."""
     text, called = decoded(name, content, encoding)
     if "\x00" in text:
-        raise UnreadableInput(f"{name}: has characters of value zero; it is not a text file")
+        raise UnreadableInput(
+            _at(
+                name,
+                "has characters of value zero; it is not a text file",
+                "contient des caractères nuls ; ce n’est pas un fichier de texte",
+            )
+        )
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     declared = re.match(r"sep=(.)\n", text)
     offset = 0
@@ -313,13 +355,18 @@ def _csv(name: str, stem: str, content: bytes, encoding: str | None, tabs: bool)
             encoding=called,
         )
     except csv.Error as error:
-        message = str(error)
+        message, place = str(error), f"{name} line {reader.line_num + offset}"
         if "field larger" in message:
             raise TooLarge(
-                f"{name} line {reader.line_num + offset}: a cell may have {CELL_LIMIT_CHARACTERS:,} characters at most; "
-                "or a quotation mark is not closed"
+                _at(
+                    place,
+                    f"a cell may have {CELL_LIMIT_CHARACTERS:,} characters at most; or a quotation mark is not closed",
+                    f"une cellule fait au plus {CELL_LIMIT_CHARACTERS} caractères ; ou un guillemet n’est pas fermé",
+                )
             ) from None
-        raise UnreadableInput(f"{name} line {reader.line_num + offset}: {message}; check its quotation marks") from None
+        raise UnreadableInput(
+            _at(place, f"{message}; check its quotation marks", f"{message} ; vérifiez les guillemets")
+        ) from None
 
 
 def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -359,9 +406,21 @@ def _table(
     found: list[TableRow] = []
     for number, (place, cells) in enumerate(rows):
         if number > ROWS_LIMIT:
-            raise TooLarge(f"{file}: a table may have {ROWS_LIMIT:,} rows at most; split it")
+            raise TooLarge(
+                _at(
+                    file,
+                    f"a table may have {ROWS_LIMIT:,} rows at most; split it",
+                    f"un tableau a au plus {ROWS_LIMIT} lignes ; divisez-le",
+                )
+            )
         if len(cells) > COLUMNS_LIMIT:
-            raise TooLarge(f"{place}: a table may have {COLUMNS_LIMIT:,} columns at most")
+            raise TooLarge(
+                _at(
+                    place,
+                    f"a table may have {COLUMNS_LIMIT:,} columns at most",
+                    f"un tableau a au plus {COLUMNS_LIMIT} colonnes",
+                )
+            )
         if not heading:
             if any(_given(cell) for cell in cells):
                 heading = _heading(place, cells)
@@ -382,7 +441,13 @@ def _heading(place: str, cells: Sequence[Cell]) -> list[str]:
     names = [str(cell).strip() if _given(cell) else "" for cell in cells]
     twice = {name for name in names if name and names.count(name) > 1} if len(set(names)) < len(names) else set()
     if twice:
-        raise UnreadableInput(f"{place}: the column {quoted(min(twice))} stands twice; keep one of them")
+        raise UnreadableInput(
+            _at(
+                place,
+                f"the column {quoted(min(twice))} stands twice; keep one of them",
+                f"la colonne {quoted(min(twice))} figure deux fois ; gardez-en une",
+            )
+        )
     return names
 
 
@@ -394,13 +459,20 @@ def _row(place: str, heading: Sequence[str], cells: Sequence[Cell]) -> dict[str,
             continue
         if position >= len(heading) or not heading[position]:
             raise UnreadableInput(
-                f"{place}: {quoted(cell)} stands in column {position + 1}, which has no name in the first row"
+                _at(
+                    place,
+                    f"{quoted(cell)} stands in column {position + 1}, which has no name in the first row",
+                    f"{quoted(cell)} figure dans la colonne {position + 1}, qui n’a pas de nom dans la première ligne",
+                )
             )
         if isinstance(cell, str):
             if len(cell) > CELL_LIMIT_CHARACTERS:
                 raise TooLarge(
-                    f"{place}: {quoted(heading[position])} has {len(cell):,} characters; a cell may have "
-                    f"{CELL_LIMIT_CHARACTERS:,} at most"
+                    _at(
+                        place,
+                        f"{quoted(heading[position])} has {len(cell):,} characters; a cell may have {CELL_LIMIT_CHARACTERS:,} at most",
+                        f"{quoted(heading[position])} compte {len(cell)} caractères ; une cellule en a au plus {CELL_LIMIT_CHARACTERS}",
+                    )
                 )
             cell = cell.replace("\r\n", "\n")
         row[heading[position]] = cell
@@ -415,14 +487,38 @@ def _members(name: str, content: bytes) -> tuple[zipfile.ZipFile, list[zipfile.Z
     try:
         packed = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise UnreadableInput(f"{name}: is no zip file, or is damaged ({error})") from None
+        raise UnreadableInput(
+            _at(
+                name,
+                f"is no zip file, or is damaged ({error})",
+                f"n’est pas un fichier zip, ou est endommagé ({error})",
+            )
+        ) from None
     members = [info for info in packed.infolist() if not info.is_dir()]
     if len(members) > MEMBERS_LIMIT:
-        raise TooLarge(f"{name}: holds {len(members):,} files; {MEMBERS_LIMIT:,} at most")
+        raise TooLarge(
+            _at(
+                name,
+                f"holds {len(members):,} files; {MEMBERS_LIMIT:,} at most",
+                f"contient {len(members)} fichiers ; {MEMBERS_LIMIT} au plus",
+            )
+        )
     if sum(info.file_size for info in members) > UNPACKED_LIMIT_BYTES:
-        raise TooLarge(f"{name}: unpacks to more than {UNPACKED_LIMIT_BYTES // 1024**2} MB; split it")
+        raise TooLarge(
+            _at(
+                name,
+                f"unpacks to more than {UNPACKED_LIMIT_BYTES // 1024**2} MB; split it",
+                f"dépasse {UNPACKED_LIMIT_BYTES // 1024**2} Mo une fois décompressé ; divisez-le",
+            )
+        )
     if any(info.flag_bits & 1 for info in members):
-        raise UnreadableInput(f"{name}: is protected by a password; save it without one")
+        raise UnreadableInput(
+            _at(
+                name,
+                "is protected by a password; save it without one",
+                "est protégé par un mot de passe ; enregistrez-le sans",
+            )
+        )
     return packed, members
 
 
@@ -437,9 +533,21 @@ def _unpacked(name: str, packed: zipfile.ZipFile, info: zipfile.ZipInfo, left: i
         with packed.open(info) as member:
             content = member.read(left + 1)
     except (*_READ_ERRORS, zlib.error) as error:
-        raise UnreadableInput(f"{name}: {quoted(info.filename)} is damaged ({error})") from None
+        raise UnreadableInput(
+            _at(
+                name,
+                f"{quoted(info.filename)} is damaged ({error})",
+                f"{quoted(info.filename)} est endommagé ({error})",
+            )
+        ) from None
     if len(content) > left:
-        raise TooLarge(f"{name}: unpacks to more than {UNPACKED_LIMIT_BYTES // 1024**2} MB; split it")
+        raise TooLarge(
+            _at(
+                name,
+                f"unpacks to more than {UNPACKED_LIMIT_BYTES // 1024**2} MB; split it",
+                f"dépasse {UNPACKED_LIMIT_BYTES // 1024**2} Mo une fois décompressé ; divisez-le",
+            )
+        )
     return content
 
 
@@ -452,7 +560,11 @@ def _zipped(name: str, content: bytes, encoding: str | None) -> list[Table]:
             inside = PurePosixPath(info.filename.replace("\\", "/"))
             if inside.suffix.lower() not in (".csv", ".tsv") or inside.name.startswith("."):
                 raise UnreadableInput(
-                    f"{name}: {quoted(info.filename)} is no table; a zip file may hold CSV and TSV files only"
+                    _at(
+                        name,
+                        f"{quoted(info.filename)} is no table; a zip file may hold CSV and TSV files only",
+                        f"{quoted(info.filename)} n’est pas un tableau ; un fichier zip ne contient que des fichiers CSV et TSV",
+                    )
                 )
             text = _unpacked(name, packed, info, left)
             left -= len(text)
@@ -478,7 +590,13 @@ def _workbook(name: str, content: bytes) -> list[Table]:
             rows = _sheet(name, sheet, written[sheet.title] if written else None)
             tables.append(_table(name, sheet.title, rows, values=True, encoding="XLSX"))
     except (SyntaxError, *broken) as error:  # SyntaxError is what ElementTree calls broken XML
-        raise UnreadableInput(f"{name}: is no readable XLSX workbook ({type(error).__name__}: {error})") from None
+        raise UnreadableInput(
+            _at(
+                name,
+                f"is no readable XLSX workbook ({type(error).__name__}: {error})",
+                f"n’est pas un classeur XLSX lisible ({type(error).__name__} : {error})",
+            )
+        ) from None
     return [table for table in tables if table.columns]
 
 
@@ -492,12 +610,30 @@ def _refuse_bombs(name: str, content: bytes) -> bool:
             left -= len(part)
             if info.filename.endswith((".xml", ".rels", ".vml")):
                 if part.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in part[:64]:
-                    raise UnreadableInput(f"{name}: {quoted(info.filename)} is not written in UTF-8")
+                    raise UnreadableInput(
+                        _at(
+                            name,
+                            f"{quoted(info.filename)} is not written in UTF-8",
+                            f"{quoted(info.filename)} n’est pas écrit en UTF-8",
+                        )
+                    )
                 if b"<!DOCTYPE" in part or b"<!ENTITY" in part:
-                    raise UnreadableInput(f"{name}: document types and entities have no place in a workbook")
+                    raise UnreadableInput(
+                        _at(
+                            name,
+                            "document types and entities have no place in a workbook",
+                            "un classeur ne contient ni type de document ni entités",
+                        )
+                    )
                 columns = set(re.findall(rb'\sr="([A-Za-z]{1,3})\d', part)) if b"<sheetData" in part else set()
                 if any(_number_of(letters) > COLUMNS_LIMIT for letters in columns):
-                    raise TooLarge(f"{name}: a sheet may have {COLUMNS_LIMIT:,} columns at most")
+                    raise TooLarge(
+                        _at(
+                            name,
+                            f"a sheet may have {COLUMNS_LIMIT:,} columns at most",
+                            f"une feuille a au plus {COLUMNS_LIMIT} colonnes",
+                        )
+                    )
                 formulas = formulas or re.search(rb"<(\w+:)?f[\s>/]", part) is not None
     return formulas
 
@@ -524,8 +660,11 @@ def _sheet(name: str, sheet: Any, written: Any) -> Iterator[tuple[str, list[Cell
         for value, formula in zip(values, behind, strict=False):
             if value is None and isinstance(formula, str) and formula.startswith("="):
                 raise UnreadableInput(
-                    f"{place}: the formula {quoted(formula)} has no stored value; open the file in a spreadsheet "
-                    "program, save it, and import it again"
+                    _at(
+                        place,
+                        f"the formula {quoted(formula)} has no stored value; open the file in a spreadsheet program, save it, and import it again",
+                        f"la formule {quoted(formula)} n’a pas de valeur enregistrée ; ouvrez le fichier dans un tableur, enregistrez-le et importez-le à nouveau",
+                    )
                 )
         yield place, _trimmed([_cell(place, value) for value in values])
 
@@ -541,7 +680,13 @@ def _cell(place: str, value: object) -> Cell:
     """A workbook's value as one of ours; errors such as #REF! are refused, they stand for nothing."""
     if isinstance(value, str):
         if value in ("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#N/A"):
-            raise UnreadableInput(f"{place}: a cell holds the error {value}; mend its formula or empty it")
+            raise UnreadableInput(
+                _at(
+                    place,
+                    f"a cell holds the error {value}; mend its formula or empty it",
+                    f"une cellule contient l’erreur {value} ; corrigez sa formule ou videz-la",
+                )
+            )
         return value
     if value is None or isinstance(value, bool | int | float | date | datetime):
         return value

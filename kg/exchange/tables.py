@@ -507,8 +507,14 @@ def _of_table(table: Table, kind: str | None, clear_empty: bool, unknown: list[s
         return
     named = _kind_named(table, kind)
     if ID not in table.columns:
-        hint = "; for a table of another form, give a mapping"
-        raise BadRequest(f"{table.file}: there is no column 'id', which tells the records apart{hint}")
+        raise BadRequest(
+            {
+                "en": f"{table.file}: there is no column 'id', which tells the records apart; for a table of another form, "
+                "give a mapping",
+                "fr": f"{table.file} : il n’y a pas de colonne 'id', qui distingue les fiches ; pour un tableau d’une autre "
+                "forme, donnez une correspondance (mapping)",
+            }
+        )
     columns: dict[str, dict[str, Column]] = {}
     for row in table.rows:
         of = declaration().kinds.get(str(row.cells.get(KIND, named.name if named else "")))
@@ -534,7 +540,12 @@ def _kind_named(table: Table, kind: str | None) -> Kind | None:
             return None
         kinds = ", ".join(declaration().kinds)
         raise BadRequest(
-            f"{table.file}: what are the rows of {quoted(table.name)}? Say the kind, or name the table after it: {kinds}"
+            {
+                "en": f"{table.file}: what are the rows of {quoted(table.name)}? Say the kind, or name the table after it: "
+                f"{kinds}",
+                "fr": f"{table.file} : que sont les lignes de {quoted(table.name)} ? Dites la sorte de fiche, ou donnez son "
+                f"nom au tableau : {kinds}",
+            }
         ) from None
 
 

@@ -68,6 +68,30 @@ def test_the_report_is_in_the_language_asked_for(people: dict[str, httpx.Client]
         assert wanted in told.text
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "form", "status", "words"),
+    [
+        ("city.csv", "id;name@lv\nq;Pilsētas māc\n".encode("cp1257"), {}, 400, "son codage ne se reconnaît pas"),
+        ("city.csv", b"name@en\nQ\n", {}, 422, "il n’y a pas de colonne 'id'"),
+        ("city.csv", b"id,id\nq,q\n", {}, 400, "figure deux fois"),
+        ("city.csv", b'id,name@en\nq,"Q\n', {}, 400, "vérifiez les guillemets"),
+        ("city.xlsx", b"PK\x03\x04 no zip", {}, 400, "n’est pas un fichier zip"),
+        ("table.csv", b"id\nq\n", {}, 422, "que sont les lignes de 'table' ?"),
+        ("city.exe", b"id\nq\n", {}, 422, "la terminaison dit le format"),
+        ("city.csv", b"id\nq\n", {"options": '{"publish": "yes"}'}, 422, "donnez true ou false"),
+        ("city.csv", b"id\nq\n", {"options": '{"nope": 1}'}, 422, "il n’y a pas d’option 'nope'"),
+        ("city.csv", b"id\nq\n", {"mapping": "public-sector"}, 404, "il y a : public-sector-tech-watch"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_the_language_asked_for(
+    people: dict[str, httpx.Client], name: str, content: bytes, form: dict[str, str], status: int, words: str
+) -> None:
+    headers = {"Accept-Language": "fr"}
+    told = people["curator"].post("/api/imports", files={"files": (name, content)}, data=form, headers=headers)
+    assert (told.status_code, told.headers["Content-Language"]) == (status, "fr")
+    assert words in told.json()["detail"]
+
+
 def test_an_upload_is_looked_at_row_by_row_and_writes_nothing(people: dict[str, httpx.Client]) -> None:
     curator = people["curator"]
     answer = send(curator, CITIES)
