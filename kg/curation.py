@@ -168,7 +168,7 @@ class Curation:
             raise NotFound(
                 {
                     "en": f"{kind} {quoted(id)} is not published yet: it is {head.state}; ask for ?version=newest",
-                    "fr": f"{kind} {quoted(id)} n’est pas encore publié (état « {head.state} ») : demandez ?version=newest",
+                    "fr": f"la fiche {in_french(kind)} {quoted(id)} n’est pas encore publiée (état « {head.state} ») : demandez ?version=newest",
                 }
             )
         raise self._catalogue._not_found(kind, id)
@@ -425,7 +425,7 @@ class Curation:
                 {
                     "en": f"{kind.name} {quoted(id)} is there already (revision {head.number}): change it, or choose "
                     "another identifier",
-                    "fr": f"{kind.name} {quoted(id)} existe déjà (révision {head.number}) : modifiez la fiche, ou prenez "
+                    "fr": f"{in_french(kind.name)} {quoted(id)} existe déjà (révision {head.number}) : modifiez la fiche, ou prenez "
                     "un autre identifiant",
                 }
             )
@@ -504,7 +504,7 @@ class Curation:
         message = {
             "en": f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: "
             "read it again and repeat the change on it",
-            "fr": f"{kind.name} {quoted(id)} en est à la révision {head.number}, non {expected} : "
+            "fr": f"{in_french(kind.name)} {quoted(id)} en est à la révision {head.number}, non {expected} : "
             "relisez la fiche et refaites-y la modification",
         }
         raise StaleRecord(message, head.number, self._difference_of(kind, id, actor, expected, head, yours, language))
@@ -707,7 +707,7 @@ class Curation:
                     raise WrongState(
                         {
                             "en": f"{found.name} {quoted(one.id)} has a draft beside its published version: finish it first",
-                            "fr": f"{found.name} {quoted(one.id)} a un brouillon à côté de sa version publiée : terminez-le "
+                            "fr": f"{in_french(found.name)} {quoted(one.id)} a un brouillon à côté de sa version publiée : terminez-le "
                             "d’abord",
                         }
                     )
@@ -958,7 +958,7 @@ class Curation:
             raise StaleRecord(
                 {
                     "en": f"{kind.name} {quoted(id)} is at revision {head.number} now, not {expected}: look at it again",
-                    "fr": f"{kind.name} {quoted(id)} en est à la révision {head.number}, non {expected} : relisez la fiche",
+                    "fr": f"{in_french(kind.name)} {quoted(id)} en est à la révision {head.number}, non {expected} : relisez la fiche",
                 },
                 head.number,
             )
@@ -1034,7 +1034,7 @@ def _no_revision(kind: str, id: str, number: int) -> NotFound:
     return NotFound(
         {
             "en": f"{kind} {quoted(id)} has no revision {number}; its history lists them",
-            "fr": f"{kind} {quoted(id)} n’a pas de révision {number} ; son historique les énumère",
+            "fr": f"{in_french(kind)} {quoted(id)} n’a pas de révision {number} ; son historique les énumère",
         }
     )
 
@@ -1045,7 +1045,7 @@ def _require_state(head: Head, states: Sequence[str], what: str) -> None:
             {
                 "en": f"{head.kind} {quoted(head.id)} is {head.state} and cannot be {what}: only {' or '.join(states)} "
                 "records can",
-                "fr": f"{head.kind} {quoted(head.id)} est à l’état « {head.state} » : cette étape demande l’état "
+                "fr": f"{in_french(head.kind)} {quoted(head.id)} est à l’état « {head.state} » : cette étape demande l’état "
                 f"{' ou '.join(f'« {one} »' for one in states)}",
             }
         )
@@ -1067,7 +1067,7 @@ def _refuse_kept(kind: Kind) -> None:
             {
                 "en": f"a {kind.name} is never withdrawn or merged: set deprecated to true and name its replacement in "
                 "replaced_by",
-                "fr": f"une fiche « {kind.name} » n’est jamais retirée ni fusionnée : mettez deprecated à true et nommez "
+                "fr": f"une fiche « {in_french(kind.name)} » n’est jamais retirée ni fusionnée : mettez deprecated à true et nommez "
                 "sa remplaçante dans replaced_by",
             }
         )

@@ -188,7 +188,7 @@ class Discussion:
             raise NotFound(
                 {
                     "en": f"there is no comment {number} on {kind} {quoted(id)}",
-                    "fr": f"il n’y a pas de commentaire {number} sur {kind} {quoted(id)}",
+                    "fr": f"il n’y a pas de commentaire {number} sur {in_french(kind)} {quoted(id)}",
                 }
             )
         if name_of(comment.author) != actor.name and not keeps(actor, comment.kind):
@@ -214,7 +214,7 @@ class Discussion:
             raise NotAllowed(
                 {
                     "en": f"what is said about {head.kind} {quoted(id)} is for those who work on it",
-                    "fr": f"ce qui se dit de {head.kind} {quoted(id)} est réservé à qui travaille sur la fiche",
+                    "fr": f"ce qui se dit de {in_french(head.kind)} {quoted(id)} est réservé à qui travaille sur la fiche",
                 }
             )
         return head

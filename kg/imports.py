@@ -230,7 +230,10 @@ class Imports:
 def _changed_meanwhile(key: Key) -> StaleRecord:
     kind, id = key
     return StaleRecord(
-        {"en": f"{kind} {quoted(id)} was changed meanwhile", "fr": f"{kind} {quoted(id)} a été modifié entre-temps"}
+        {
+            "en": f"{kind} {quoted(id)} was changed meanwhile",
+            "fr": f"la fiche {in_french(kind)} {quoted(id)} a été modifiée entre-temps",
+        }
     )
 
 
@@ -480,7 +483,7 @@ class _Run:
             raise NotAllowed(
                 {
                     "en": f"{kind.name} {quoted(head.id)} is taken by a record that is not yours to change",
-                    "fr": f"{kind.name} {quoted(head.id)} est pris par une fiche que vous ne pouvez pas modifier",
+                    "fr": f"{in_french(kind.name)} {quoted(head.id)} est pris par une fiche que vous ne pouvez pas modifier",
                 }
             )
         rights.require_write(self.actor, kind, head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kg.accounts import Actor
-from kg.errors import Gone, KgError, NotAllowed, NotAuthenticated, quoted
+from kg.errors import Gone, KgError, NotAllowed, NotAuthenticated, in_french, quoted
 from kg.fields import Kind, declaration
 from kg.ledger import Head, Ledger, Revision
 
@@ -100,21 +100,21 @@ class Rights:
             raise NotAllowed(
                 {
                     "en": f"{kind.name} {quoted(head.id)} is being written by somebody else; comment on it instead",
-                    "fr": f"{kind.name} {quoted(head.id)} est en cours de rédaction par quelqu’un d’autre ; commentez plutôt la fiche",
+                    "fr": f"{in_french(kind.name)} {quoted(head.id)} est en cours de rédaction par quelqu’un d’autre ; commentez plutôt la fiche",
                 }
             )
         if head.state == "submitted":
             raise NotAllowed(
                 {
                     "en": f"{kind.name} {quoted(head.id)} is under review; ask for it to be returned",
-                    "fr": f"{kind.name} {quoted(head.id)} est en relecture ; demandez que la fiche soit renvoyée",
+                    "fr": f"{in_french(kind.name)} {quoted(head.id)} est en relecture ; demandez que la fiche soit renvoyée",
                 }
             )
         if head.state in GONE:
             raise NotAllowed(
                 {
                     "en": f"{kind.name} {quoted(head.id)} was withdrawn; a {kind.keeper} can bring it back",
-                    "fr": f"{kind.name} {quoted(head.id)} a été retiré ; un compte « {kind.keeper} » peut le rétablir",
+                    "fr": f"la fiche {in_french(kind.name)} {quoted(head.id)} a été retirée ; un compte « {kind.keeper} » peut la rétablir",
                 }
             )
 
@@ -124,7 +124,7 @@ class Rights:
             raise NotAllowed(
                 {
                     "en": f"a {actor.role} may not {what} a {kind.name}: ask a {kind.keeper}",
-                    "fr": f"un compte « {actor.role} » ne peut pas {_STEPS[what]} une fiche « {kind.name} » : demandez à un compte « {kind.keeper} »",
+                    "fr": f"un compte « {actor.role} » ne peut pas {_STEPS[what]} une fiche « {in_french(kind.name)} » : demandez à un compte « {kind.keeper} »",
                 }
             )
         require_scope(actor, "publish")
@@ -137,7 +137,7 @@ class Rights:
             raise NotAllowed(
                 {
                     "en": f"{head.kind} {quoted(head.id)} refers to it and would change too: ask a {keeper}",
-                    "fr": f"{head.kind} {quoted(head.id)} y renvoie et changerait aussi : demandez à un compte « {keeper} »",
+                    "fr": f"{in_french(head.kind)} {quoted(head.id)} y renvoie et changerait aussi : demandez à un compte « {keeper} »",
                 }
             )
 
@@ -184,7 +184,7 @@ def require_visibility(actor: Actor, kind: Kind) -> None:
         raise NotAllowed(
             {
                 "en": f"who sees a {kind.name} is decided by its {kind.keeper}, not by a {actor.role}",
-                "fr": f"qui voit une fiche « {kind.name} » se décide par un compte « {kind.keeper} », non « {actor.role} »",
+                "fr": f"qui voit une fiche « {in_french(kind.name)} » se décide par un compte « {kind.keeper} », non « {actor.role} »",
             }
         )
 

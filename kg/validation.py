@@ -39,6 +39,7 @@ WORDS = {
         "large": "is too large, {limit} at most",
         "missing record": "there is no {kind} '{id}' on record{near}",
         "near": "; did you mean {names}?",
+        "itself": "a record does not refer to itself; name another {kind}, or leave it out",
         "unpublished": "{kind} '{id}' is not published ({state}); publish it first, or leave it out",
         "no node": "'{id}' is no {label} of this record; it has: {there}",
         "none there": "none",
@@ -57,6 +58,7 @@ WORDS = {
         "large": "est trop grand, {limit} au plus",
         "missing record": "aucune fiche « {kind} » ne porte l'identifiant « {id} »{near}",
         "near": " ; vouliez-vous dire {names} ?",
+        "itself": "une fiche ne renvoie pas à elle-même ; nommez une autre fiche « {kind} », ou retirez le renvoi",
         "unpublished": "la fiche {kind} « {id} » n'est pas publiée ({state}) ; publiez-la d'abord ou retirez le renvoi",
         "no node": "« {id} » n'est pas un élément « {label} » de cette fiche ; elle a : {there}",
         "none there": "aucun",
@@ -197,16 +199,18 @@ class Validation:
     def _reference_problems(
         self, graph: Graph, kind: Kind, thing: Node, known: Mapping, words: Mapping, language: str
     ) -> Iterator[Problem]:
-        """References to records that are not there, or not published yet."""
+        """References to the record itself, and to records that are not there, or not published yet."""
         for node, structure, where in _nodes(graph, kind, thing):
             for field in structure.fields:
                 for term in graph.objects(node, field.path) if field.type == "ref" else ():
                     id = str(term).rpartition("/")[2]
                     name = in_language(self.declared.kinds[str(field.ref_kind)].label, language).lower()
                     found = known.get((str(field.ref_kind), id), Referenced(None))
-                    if found.state == "published":
-                        continue
-                    if found.state is None:
+                    if found.state == "published" or (term == thing and field is broader_field(kind)):
+                        continue  # what lies below itself is told with its circle
+                    if term == thing:
+                        message = words["itself"].format(kind=name)
+                    elif found.state is None:
                         near = words["near"].format(names=", ".join(found.near)) if found.near else ""
                         message = words["missing record"].format(kind=name, id=id, near=near)
                     else:

@@ -18,6 +18,7 @@ from kg.errors import (
     DuplicateRecord,
     Gone,
     InvalidRecord,
+    KgError,
     NotAllowed,
     NotAuthenticated,
     NotFound,
@@ -985,6 +986,21 @@ def test_comments_are_for_who_works_on_the_record(desk: Curation) -> None:
     first = talk.resolve("city", "riga", said.number, ANNA)
     assert talk.resolve("city", "riga", said.number, BELA) == first
     assert talk.comments("city", "riga", ANNA, resolved=False) == []
+
+
+def test_refusals_in_french_call_a_kind_by_its_french_name(desk: Curation) -> None:
+    number = city(desk, "riga", "submitted")
+    refused = [
+        (lambda: desk.patch("city", "riga", {}, ANNA, expected=number - 1), "ville 'riga' en est à la révision"),
+        (lambda: desk.patch("city", "riga", {}, ILZE, expected=number), "ville 'riga' est en relecture"),
+        (lambda: desk.create("city", {"id": "riga"}, ANNA), "ville 'riga' existe déjà"),
+        (lambda: desk.submit("city", "riga", ANNA, expected=number), "ville 'riga' est à l’état « submitted »"),
+        (lambda: desk.read("city", "riga", ANNA), "la fiche ville 'riga' n’est pas encore publiée"),
+    ]
+    for take, words in refused:
+        with pytest.raises(KgError) as error:
+            take()
+        assert error.value.told("fr").startswith(words)
 
 
 def test_whom_a_record_waits_for(desk: Curation) -> None:

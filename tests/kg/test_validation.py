@@ -83,6 +83,21 @@ def test_a_reference_to_nothing_refuses_any_save_and_offers_the_nearest(validati
     assert "there is no city 'gend' on record; did you mean gent?" in found[0].message
 
 
+def test_a_record_that_refers_to_itself_is_told_so_and_not_that_it_is_not_there(validation):
+    theme = {
+        "kind": "theme",
+        "id": "heat",
+        "label": {"en": "Heat"},
+        "scheme": "https://w3id.org/mentorgraph/themes",
+        "deprecated": True,
+        "replaced_by": "heat",
+    }
+    [found] = refusing(problems(validation, theme), publish=False)
+    assert (found.field, found.value) == ("replaced_by", "heat")
+    assert found.message == "a record does not refer to itself; name another theme, or leave it out"
+    assert refusing(problems(validation, {**theme, "replaced_by": None, "broader": "heat"}), publish=False) == []
+
+
 def test_a_published_record_refers_to_published_ones_only(validation):
     found = problems(validation, FULL, state="draft")
     assert refusing(found, publish=False) == []
