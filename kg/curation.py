@@ -39,6 +39,7 @@ from kg.errors import (
     StillReferenced,
     WrongState,
     in_french,
+    plain,
     quoted,
 )
 from kg.fields import Kind, declaration, in_language
@@ -257,6 +258,11 @@ class Curation:
         _refuse_other_kind(found, wanted)
         if wanted.get("id") is None:
             wanted["id"] = self._free_id(found, wanted)
+        elif misnamed := _misnamed(found, wanted["id"], language):
+            self.rights.require_write(actor, found, None)
+            unnamed = completed({**_without_said(wanted), "id": _to_come(found)})
+            problems = self._problems(found, unnamed, self._ledger, language, misnamed)[1]
+            raise InvalidRecord(found.name, str(wanted["id"]), refusing(problems, publish=publish))
         with self._ledger.write() as transaction:
             saved = self._write(transaction, found, wanted, actor, 0, note, publish, language)
         return self._done(saved)
@@ -368,8 +374,9 @@ class Curation:
         found = declaration().kind(kind)
         wanted = {"kind": found.name, **_without_said(record)}
         _refuse_other_kind(found, wanted)
-        wanted["id"] = wanted.get("id") or f"{found.name}-to-come"
-        return self._problems(found, completed(wanted), self._ledger, language)[1]
+        misnamed = _misnamed(found, wanted["id"], language) if wanted.get("id") else []
+        wanted["id"] = _to_come(found) if misnamed or not wanted.get("id") else wanted["id"]
+        return self._problems(found, completed(wanted), self._ledger, language, misnamed)[1]
 
     def _problems(
         self,
@@ -1028,6 +1035,20 @@ class Curation:
 
 def _is_for_all(head: Head) -> bool:
     return head.state == "published" and head.visibility == "public"
+
+
+def _to_come(kind: Kind) -> str:
+    """An identifier for a record that has none yet, while it is checked."""
+    return f"{kind.name}-to-come"
+
+
+def _misnamed(kind: Kind, id: object, language: str) -> list[Problem]:
+    """The problem of an identifier that cannot be one, to be told with all others; mostly none."""
+    try:
+        check_id(kind.name, id)
+    except BadRequest as error:
+        return [Problem("id", error.told(language), value=plain(id))]
+    return []
 
 
 def _no_revision(kind: str, id: str, number: int) -> NotFound:

@@ -322,6 +322,16 @@ def test_what_cannot_be_used_is_told_in_the_language_asked_for(ask: As) -> None:
         assert found.headers["Content-Language"] == "fr"
 
 
+def test_an_identifier_that_cannot_be_one_is_told_with_all_other_problems(ask: As) -> None:
+    record = {**draft("Named badly"), "id": "Named Badly", "city": "nowhere", "zz": 1}
+    for address, status in (("/api/practices", 422), ("/api/practices/check", 200)):
+        found = ask("contributor", "POST", address, record)
+        assert found.status_code == status
+        told = {one["field"]: one for one in found.json()["problems"] if one["severity"] == "violation"}
+        assert set(told) == {"id", "city", "zz"}
+        assert (told["id"]["value"], "lower-case letters" in told["id"]["message"]) == ("Named Badly", True)
+
+
 def test_what_waits_for_whom_is_one_question(ask: As) -> None:
     made = ask("contributor", "POST", "/api/practices", draft("Waiting"))
     id, revision = made.json()["id"], made.json()["revision"]
