@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from rdflib import SKOS, Graph
 
+from kg.exchange.importing import read_records
 from kg.fields import declaration
 from kg.records import from_graph, to_graph
 from kg.validation import Referenced, Validation
@@ -122,6 +123,13 @@ def theme_ids() -> set[str]:
 @pytest.fixture(scope="module")
 def validation() -> Validation:
     return Validation()
+
+
+def test_all_of_it_is_under_one_licence_so_that_the_catalogue_can_name_it() -> None:
+    files = [shipped("themes.ttl"), *sorted(shipped("start").glob("*.jsonl"))]
+    rows = [row for file in files for row in read_records(file, DEFAULT_BASE)]
+    licences = Counter((row.record or {}).get("record", {}).get("licence") for row in rows)
+    assert licences == {"https://creativecommons.org/licenses/by/4.0/": len(rows)}
 
 
 def test_nothing_of_what_was_gathered_is_missing():
