@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rdflib import DCAT, DCTERMS, FOAF, OWL, PROV, RDF, RDFS, SH, VOID, XSD, Graph, Literal, Namespace, URIRef
+from rdflib import DCAT, DCTERMS, FOAF, OWL, PROV, RDF, RDFS, SH, SKOS, VOID, XSD, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 
 from kg.changes import role_of
@@ -38,6 +38,9 @@ ALL_PREFIXES = PREFIXES | {"void": str(VOID), "vann": str(VANN)}
 
 NOTES = f"{DEFAULT_BASE}system"
 """What the graph view keeps for itself: graphs whose names begin so are no part of the dataset."""
+
+FILE_TYPES = {"nq": "RDF_N_QUADS", "trig": "RDF_TRIG", "jsonld": "JSON_LD"}
+"""The same in the EU's list of file types, which DCAT-AP wants for `dcterms:format`."""
 
 DUMP_FORMS = {"nq": "application/n-quads", "trig": "application/trig", "jsonld": "application/ld+json"}
 """Forms of the whole dataset, by the ending before .gz."""
@@ -313,7 +316,10 @@ def catalogue_graph(size: Size, place: Place) -> Graph:
         (DCTERMS.description, Literal("The dataset of one mentorgraph service and the ways to reach it.", lang="en")),
         (DCTERMS.description, Literal("Le jeu de données d’un service mentorgraph et ses accès.", lang="fr")),
         (DCTERMS.publisher, publisher),
+        (DCTERMS.language, EU["language/ENG"]),
+        (DCTERMS.language, EU["language/FRA"]),
         (FOAF.homepage, URIRef(place.site)),
+        (DCAT.themeTaxonomy, EU["data-theme"]),
         (DCAT.dataset, dataset),
         *_when(size),
     )
@@ -334,7 +340,26 @@ def catalogue_graph(size: Size, place: Place) -> Graph:
         _distribution(graph, form, media_type, size, place)
     for service in _SERVICES:
         _service(graph, *service, place)
+    for predicate, range_class in _RANGES.items():
+        for thing in set(graph.objects(None, predicate)):
+            graph.add((thing, RDF.type, range_class))
     return graph
+
+
+_RANGES = {
+    DCTERMS.accessRights: DCTERMS.RightsStatement,
+    DCTERMS.rights: DCTERMS.RightsStatement,
+    DCTERMS.license: DCTERMS.LicenseDocument,
+    DCTERMS.language: DCTERMS.LinguisticSystem,
+    DCTERMS.format: DCTERMS.MediaTypeOrExtent,
+    DCTERMS.conformsTo: DCTERMS.Standard,
+    DCAT.mediaType: DCTERMS.MediaType,
+    DCAT.compressFormat: DCTERMS.MediaType,
+    DCAT.theme: SKOS.Concept,
+    DCAT.themeTaxonomy: SKOS.ConceptScheme,
+    FOAF.homepage: FOAF.Document,
+}
+"""What DCAT-AP says that values are; its checks look for the class in the description itself."""
 
 
 _KEYWORDS = {
@@ -342,18 +367,34 @@ _KEYWORDS = {
     "fr": ("intégration des migrants", "apprentissage entre villes", "collectivités locales"),
 }
 
-_SERVICES: tuple[tuple[str, str, str | None, str, str], ...] = (
-    ("sparql", "sparql", "sparql", "SPARQL 1.1 endpoint", "https://www.w3.org/TR/sparql11-protocol/"),
+_SERVICES: tuple[tuple[str, str, str | None, tuple[str, str], str], ...] = (
+    (
+        "sparql",
+        "sparql",
+        "sparql",
+        ("SPARQL 1.1 endpoint", "Point d’accès SPARQL 1.1"),
+        "https://www.w3.org/TR/sparql11-protocol/",
+    ),
     (
         "graphs",
         "graphs",
         None,
-        "Graph Store Protocol, to read and write",
+        ("Graph Store Protocol, to read and write", "Graph Store Protocol, en lecture et en écriture"),
         "https://www.w3.org/TR/sparql11-http-rdf-update/",
     ),
-    ("api", "api/", "openapi.json", "HTTP interface in JSON", "https://spec.openapis.org/oas/v3.1.0"),
+    (
+        "api",
+        "api/",
+        "openapi.json",
+        ("HTTP interface in JSON", "Interface HTTP en JSON"),
+        "https://spec.openapis.org/oas/v3.1.0",
+    ),
 )
-"""Name, address, address of its description, title, and the standard it keeps to."""
+"""Name, address, address of its description, title in English and French, and the standard it keeps to."""
+
+
+def _told(english: str, french: str) -> list[Literal]:
+    return [Literal(english, lang="en"), Literal(french, lang="fr")]
 
 
 def _titles() -> list[tuple[Node, Node]]:
@@ -395,39 +436,43 @@ def _rights(graph: Graph, subject: URIRef, size: Size, place: Place) -> None:
     if size.licence is not None or not size.records:
         return
     rights = place.named("rights")
-    said = "; ".join(f"{count} records: {licence or 'none named'}" for licence, count in size.licences.items())
+    english = "; ".join(f"{count} records: {licence or 'none named'}" for licence, count in size.licences.items())
+    french = "; ".join(f"{count} fiches : {licence or 'non indiquée'}" for licence, count in size.licences.items())
     _add(graph, subject, (DCTERMS.rights, rights))
-    label = Literal(f"Each record names its own licence. {said}.", lang="en")
-    _add(graph, rights, (RDF.type, DCTERMS.RightsStatement), (RDFS.label, label))
+    labels = _told(f"Licences are named record by record. {english}.", f"Chaque fiche dit sa licence. {french}.")
+    _add(graph, rights, *((RDFS.label, label) for label in labels))
 
 
 def _distribution(graph: Graph, form: str, media_type: str, size: Size, place: Place) -> None:
     node, address = place.named(f"dump-{form}"), _dump_address(place, form)
+    titles = _told(
+        f"All records and vocabularies ({media_type}, gzip)", f"Toutes les fiches et vocabulaires ({media_type}, gzip)"
+    )
+    descriptions = _told(
+        f"One named graph for each record. Its SHA-256 is at {address}.sha256.",
+        f"Un graphe nommé par fiche. Son SHA-256 se trouve à {address}.sha256.",
+    )
     _add(graph, place.named("dataset"), (DCAT.distribution, node))
     _add(
         graph,
         node,
         (RDF.type, DCAT.Distribution),
-        (DCTERMS.title, Literal(f"All records and vocabularies ({media_type}, gzip)", lang="en")),
-        (
-            DCTERMS.description,
-            Literal(f"One named graph for each record. Its SHA-256 is at {address}.sha256.", lang="en"),
-        ),
+        *((DCTERMS.title, title) for title in titles),
+        *((DCTERMS.description, description) for description in descriptions),
         (DCAT.accessURL, address),
         (DCAT.downloadURL, address),
         (DCAT.mediaType, MEDIA_TYPES[media_type]),
         (DCAT.compressFormat, MEDIA_TYPES["application/gzip"]),
+        (DCTERMS.format, EU[f"file-type/{FILE_TYPES[form]}"]),
         *_when(size),
     )
-    _add(graph, MEDIA_TYPES[media_type], (RDF.type, DCTERMS.MediaType))
-    _add(graph, MEDIA_TYPES["application/gzip"], (RDF.type, DCTERMS.MediaType))
     if size.licence:
         _add(graph, node, (DCTERMS.license, URIRef(size.licence)))
     _rights(graph, node, size, place)
 
 
 def _service(
-    graph: Graph, name: str, path: str, description: str | None, title: str, standard: str, place: Place
+    graph: Graph, name: str, path: str, description: str | None, titles: tuple[str, str], standard: str, place: Place
 ) -> None:
     node = place.named(f"service-{name}")
     _add(graph, place.catalogue, (DCAT.service, node))
@@ -435,13 +480,12 @@ def _service(
         graph,
         node,
         (RDF.type, DCAT.DataService),
-        (DCTERMS.title, Literal(title, lang="en")),
+        *((DCTERMS.title, title) for title in _told(*titles)),
         (DCAT.endpointURL, URIRef(place.site + path)),
         (DCAT.servesDataset, place.named("dataset")),
         (DCTERMS.publisher, place.named("publisher")),
         (DCTERMS.conformsTo, URIRef(standard)),
     )
-    _add(graph, URIRef(standard), (RDF.type, DCTERMS.Standard))
     if description:
         graph.add((node, DCAT.endpointDescription, URIRef(place.site + description)))
 
