@@ -15,6 +15,7 @@ from kg.matching.explaining import (
     Difference,
     Near,
     differences,
+    far_practices_sentence,
     filter_sentence,
     has_no_practice,
     is_excluded,
@@ -213,7 +214,7 @@ def why_not(ground: Ground, city: str, source: Source, language: str) -> dict[st
     filters = replace(ground.asked.filters, exclude_cities=ground.asked.filters.exclude_cities | own)
     if filters != Filters(exclude_cities=own):
         alone = _weigh(ground, facts, source.hits_among(ground, facts.practice, filters))
-    refused = _refused(ground, facts, source)
+    refused = _refused(ground, facts, source, loses=weighed is not None and alone is None)
     nearest = _nearest(needs, facts)
     found: tuple[Difference, ...] = ()
     last = shown[-1] if shown else None
@@ -304,8 +305,12 @@ def _place(ground: Ground, weighed: Weighed | None) -> tuple[int | None, bool]:
     return (len(kept), True) if len(before) in kept else (len(before) + 1, False)
 
 
-def _refused(ground: Ground, city: CityFacts, source: Source) -> list[tuple[str, Names]]:
-    """The filters of the request that leave a city out, each with its sentence."""
+def _refused(ground: Ground, city: CityFacts, source: Source, *, loses: bool) -> list[tuple[str, Names]]:
+    """The filters of the request that leave a city out, each with its sentence.
+
+    A city `loses` where practices of it are close to the needs and none that the filters let in is: then those filters
+    are told that choose among practices, where no other one leaves the city out.
+    """
     filters, found = ground.asked.filters, []
     if city.id in filters.exclude_cities:
         found.append(("exclude_cities", filter_sentence("exclude_cities", city, [])))
@@ -324,7 +329,10 @@ def _refused(ground: Ground, city: CityFacts, source: Source) -> list[tuple[str,
         ("themes", filters.themes, Filters(themes=filters.themes)),
         ("languages", filters.languages, Filters(languages=filters.languages)),
     ):
-        if wanted and city.practices and not any(need.hits for need in source.hits_among(ground, city.practice, alone)):
+        if not wanted or not city.practices:
+            continue
+        has_none = not any(need.hits for need in source.hits_among(ground, city.practice, alone))
+        if has_none or (loses and not found):
             listed = sorted(wanted)
             words, french = (
                 list(source.labels("theme", listed, language).values())
@@ -332,7 +340,8 @@ def _refused(ground: Ground, city: CityFacts, source: Source) -> list[tuple[str,
                 else [LANGUAGE_NAMES.get(primary(tag), {}).get(language, tag) for tag in listed]
                 for language in LANGUAGES
             )
-            found.append((name, _both(filter_sentence, name, city, words, french)))
+            sentence = filter_sentence if has_none else far_practices_sentence
+            found.append((name, _both(sentence, name, city, words, french)))
     return found
 
 

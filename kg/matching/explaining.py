@@ -191,6 +191,24 @@ def filter_sentence(name: str, city: CityFacts, asked: Sequence[str]) -> Names:
     }
 
 
+def far_practices_sentence(name: str, city: CityFacts, asked: Sequence[str]) -> Names:
+    """How a filter on practices ("themes", "languages") leaves a city out that has some which it lets in.
+
+    >>> far_practices_sentence("themes", CityFacts("gent", {"en": "Ghent"}), ["Housing"])["en"]
+    'The practices of Ghent on the themes that the request asks for (Housing) are not close to the need; others of it are.'
+    """
+    en, fr = {
+        "themes": ("on the themes", "sur les thèmes"),
+        "languages": ("recorded in the languages", "rédigées dans les langues"),
+    }[name]
+    return {
+        "en": f"The practices of {name_of(city, 'en')} {en} that the request asks for ({listed(asked, 'en')}) are not close to "
+        "the need; others of it are.",
+        "fr": f"Les pratiques {reasons.of(name_of(city, 'fr'))} {fr} que la demande veut ({listed(asked, 'fr')}) ne sont pas "
+        "proches du besoin ; d’autres le sont.",
+    }
+
+
 def is_mentee(city: CityFacts) -> Names:
     """It asks itself."""
     return {

@@ -154,6 +154,19 @@ def test_a_filter_that_keeps_a_city_out_is_named(client: httpx.Client) -> None:
     assert "Without them its practices would put it at rank 1" in theme["text"]
 
 
+def test_a_filter_that_lets_in_only_practices_far_from_the_need_is_named(client: httpx.Client) -> None:
+    wanted = {"needs": [{"text": "Newcomers cannot find flats because private landlords refuse them"}], "mentee": None}
+    why = told(client, "/api/suggestions/why-not", **wanted, city="vienna", filters={"themes": ["participation"]})
+    assert why["verdict"] == "excluded"
+    assert why["filters"] == [
+        {
+            "filter": "themes",
+            "text": "The practices of Vienna on the themes that the request asks for (Participation and active "
+            "citizenship) are not close to the need; others of it are.",
+        }
+    ]
+
+
 def test_under_a_filter_a_city_is_weighed_by_the_practices_that_it_lets_in(client: httpx.Client) -> None:
     filters = {"themes": ["language"]}
     listed = told(client, filters=filters, limit=10)["suggestions"]
