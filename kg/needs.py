@@ -560,8 +560,8 @@ _READ_BY: Mapping[str, Mapping[str, str]] = {
         "({vocabularies}).",
     },
     "words": {
-        "en": "The model reads English; only words that look alike helped here.",
-        "fr": "Le modèle lit l’anglais ; seuls des mots qui se ressemblent ont aidé ici.",
+        "en": "The model reads English; only words that look alike can help here.",
+        "fr": "Le modèle lit l’anglais ; seuls des mots qui se ressemblent peuvent aider ici.",
     },
 }
 _OUR_THEMES: Mapping[str, str] = {"en": "our themes", "fr": "nos thèmes"}

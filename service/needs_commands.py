@@ -56,6 +56,8 @@ def print_needs(answer: Mapping[str, Any], language: str) -> None:
                 _say("→ " + ", ".join(near), "dim", 8)
         for question in need["questions"]:
             _say(f"? {question['text']}")
+        if not need["questions_checked"]:
+            _say(_("All questions are asked: which words answer them is not known in this language."), "dim")
     if answer["context"]:
         out.print()
         out.print(Sentence(_("Read as background, not as a need"), style="bold"))

@@ -74,6 +74,17 @@ def test_the_command_prints_what_it_took_for_background(
     assert title not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("Brakuje mieszkań. Od dwóch lat.", True), ("Il manque des logements depuis deux ans.", False)],
+)
+def test_the_command_says_where_questions_could_not_be_checked(
+    client: httpx.Client, capsys: pytest.CaptureFixture[str], text: str, said: bool
+) -> None:
+    print_needs(client.post("/api/needs/analysis", json={"text": text}).json(), "en")
+    assert ("All questions are asked" in capsys.readouterr().out) == said
+
+
 def test_the_status_counts_what_is_public(client: httpx.Client) -> None:
     told = client.get("/health/status").json()
     assert told["records"]["practice"] == 79
