@@ -830,7 +830,7 @@ def suggestion_request(
         return SuggestionRequest.model_validate(wanted).plain()
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
-        raise Refused(refusal_of_validation(faults).told("en")[0]) from error
+        raise Refused(refusal_of_validation(faults).told(str(state["language"]))[0]) from error
 
 
 def _weight(text: str) -> tuple[str, float]:

@@ -83,7 +83,7 @@ def cohort_request(
 
     from kg.cohorts import read_file
     from service.api.cohorts import CohortRequest
-    from service.cli import Refused
+    from service.cli import Refused, state
     from service.problems import refusal_of_validation
 
     given = {"alternatives": alternatives, "time_limit_seconds": time_limit, "profile": profile}
@@ -92,7 +92,7 @@ def cohort_request(
         return CohortRequest.model_validate(wanted).plain()
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
-        raise Refused(f"{file.name}: {refusal_of_validation(faults).told('en')[0]}") from error
+        raise Refused(f"{file.name}: {refusal_of_validation(faults).told(str(state['language']))[0]}") from error
 
 
 def print_cohort(answer: Mapping[str, Any], language: str) -> None:

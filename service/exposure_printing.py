@@ -61,7 +61,7 @@ def exposure_request(
     from pydantic import ValidationError
 
     from service.api.exposure import ExposureRequest
-    from service.cli import Refused
+    from service.cli import Refused, state
     from service.problems import refusal_of_validation
 
     wanted: dict[str, Any] = {"first": first, "weights": dict(weights), "profile": profile}
@@ -72,7 +72,7 @@ def exposure_request(
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
         place = f"{file.name}: " if file else ""
-        raise Refused(f"{place}{refusal_of_validation(faults).told('en')[0]}") from error
+        raise Refused(f"{place}{refusal_of_validation(faults).told(str(state['language']))[0]}") from error
 
 
 def print_exposure(answer: Mapping[str, Any], language: str) -> None:

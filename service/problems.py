@@ -24,6 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kg import errors
 from kg.errors import KgError, Words, plain, quoted
+from kg.fields import in_language
+from service.faults import sentences
 from service.negotiation import LANGUAGES, PROBLEM, language_of_header, most_wanted
 
 log = logging.getLogger("mentorgraph.service")
@@ -165,7 +167,8 @@ PROTOCOL_ROWS: Mapping[int, tuple[Row, Mapping[str, str]]] = {
 
 @dataclass
 class Refusal:
-    """One answer to an error, before it is written. `detail` is in English, or in every language there is of it."""
+    """One answer to an error, before it is written. `detail` is in English, or in every language there is of it, and so is
+    the `message` of each of `problems`."""
 
     row: Row
     detail: Words
@@ -188,13 +191,13 @@ class Refusal:
             "instance": instance,
             **self.extra,
         }
-        problems = [
-            {**one, "message": one["message"].get(language) or one["message"]["en"]}
-            if isinstance(one.get("message"), Mapping)
-            else one
+        listed = [
+            one
+            if isinstance(one.get("message", ""), str)
+            else {**one, "message": in_language(one["message"], language)}
             for one in self.problems
         ]
-        return document | ({"problems": problems} if problems else {})
+        return document | ({"problems": listed} if listed else {})
 
     def response(self, request: Request, headers: Mapping[str, str] | None = None) -> Response:
         """The HTTP answer, in the language asked for. Characters that no UTF-8 text can hold are replaced.
@@ -256,85 +259,47 @@ def refusal_of_validation(faults: Sequence[Mapping[str, Any]]) -> Refusal:
     """What is answered to a body or parameters of the wrong form: one entry per fault, with its place.
 
     >>> refusal = refusal_of_validation([{"loc": ("body", "needs", 0, "text"), "msg": "it is empty", "type": "x"}])
-    >>> refusal.told("en")
-    ('needs.0.text: it is empty', 'en')
+    >>> refusal.told("en")[0]
+    'needs.0.text: it is empty'
     """
     if any(fault["type"] == "json_invalid" for fault in faults):
-        at, said = faults[0]["loc"][-1], faults[0]["ctx"]["error"]
-        words = {
-            "en": f"the body is not JSON: {said} at character {at}",
-            "fr": f"le corps n’est pas du JSON : {said}, au caractère {at}",
+        at = faults[0]["loc"][-1]
+        error = faults[0]["ctx"]["error"]
+        said = {
+            "en": f"the body is not JSON: {error} at character {at}",
+            "fr": f"le corps n’est pas du JSON (caractère {at}) : {error}",
         }
-        return Refusal(UNREADABLE, words)
+        return Refusal(UNREADABLE, said)
     listed = [_fault(fault) for fault in faults]
-    left = len(listed) - 5
-    detail = {"en": _listing(listed, "en") + (f"; and {left} more, see problems" if left > 0 else "")}
-    if all("fr" in fault["message"] for fault in listed):
-        detail["fr"] = _listing(listed, "fr") + (f" ; et {left} de plus, voir problems" if left > 0 else "")
-    return Refusal(UNUSABLE, detail, listed)
+    return Refusal(UNUSABLE, {language: _in_a_row(listed, language) for language in LANGUAGES}, listed)
 
 
-def _listing(faults: Sequence[Mapping[str, Any]], language: str) -> str:
-    """The first faults in one sentence."""
+def _in_a_row(listed: Sequence[Mapping[str, Any]], language: str) -> str:
+    """The first faults in one sentence, each with its place."""
     colon, semicolon = (" : ", " ; ") if language == "fr" else (": ", "; ")
-    said = [colon.join(filter(None, (one["field"], one["message"][language]))) for one in faults[:5]]
+    said = [
+        f"{one['field']}{colon}{message}" if one["field"] else message
+        for one in listed[:MOST_IN_A_ROW]
+        if (message := in_language(one["message"], language))
+    ]
+    if len(listed) > MOST_IN_A_ROW:
+        more = len(listed) - MOST_IN_A_ROW
+        said.append(f"et {more} de plus, voir problems" if language == "fr" else f"and {more} more, see problems")
     return semicolon.join(said)
+
+
+MOST_IN_A_ROW = 5
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
     """One fault in the form of `problems`, its place without the leading "body" or "query", and without what only the
     validator sees there: "(list)" for a branch that takes lists."""
     place = [str(part) for part in fault["loc"][1:] if part != "function-after" and not str(part).startswith("(")]
-    entry: dict[str, Any] = {"field": ".".join(place), "message": _sentence(fault), "severity": "violation"}
+    entry: dict[str, Any] = {"field": ".".join(place), "message": sentences(fault), "severity": "violation"}
     value = fault.get("input")
     if isinstance(value, str | int | float | bool):
         entry["value"] = plain(value)
     return entry
-
-
-def _sentence(fault: Mapping[str, Any]) -> dict[str, str]:
-    """What would be right, by language: in our words where the validator's own say too little, or are English alone."""
-    ready = _READY.get(fault["type"], {})
-    holes = fault.get("ctx", {})
-    if "expected" in holes:
-        holes = {**holes, "expected": str(holes["expected"]).replace(" or ", " ou ")}
-    said = {language: text.format(**holes) for language, text in ready.items()}
-    return {"en": str(fault["msg"]).removeprefix("Value error, "), **said}
-
-
-_READY: Mapping[str, Mapping[str, str]] = {
-    "missing": {"en": "it is missing; it must be given", "fr": "il manque ; il faut l’indiquer"},
-    "extra_forbidden": {
-        "en": "there is no field of this name here; remove it or mend its spelling",
-        "fr": "il n’y a pas de champ de ce nom ici ; retirez-le ou corrigez-en l’orthographe",
-    },
-    "model_attributes_type": {
-        "en": "this must be a JSON object, sent with Content-Type: application/json",
-        "fr": "il faut un objet JSON, envoyé avec Content-Type: application/json",
-    },
-    "string_type": {"fr": "il faut un texte"},
-    "string_too_short": {"fr": "il faut au moins {min_length} caractère(s)"},
-    "string_too_long": {"fr": "il faut au plus {max_length} caractère(s)"},
-    "string_pattern_mismatch": {"fr": "le texte doit correspondre au motif « {pattern} »"},
-    "list_type": {"fr": "il faut une liste"},
-    "dict_type": {"fr": "il faut un objet"},
-    "too_short": {"fr": "il faut au moins {min_length} élément(s), non {actual_length}"},
-    "too_long": {"fr": "il faut au plus {max_length} élément(s), non {actual_length}"},
-    **{key: {"fr": "il faut true ou false"} for key in ("bool_type", "bool_parsing")},
-    **{key: {"fr": "il faut un nombre entier"} for key in ("int_type", "int_parsing", "int_from_float")},
-    "int_parsing_size": {"fr": "le nombre est trop grand"},
-    **{key: {"fr": "il faut un nombre"} for key in ("float_type", "float_parsing", "finite_number")},
-    "greater_than": {"fr": "il faut un nombre supérieur à {gt}"},
-    "greater_than_equal": {"fr": "il faut un nombre d’au moins {ge}"},
-    "less_than": {"fr": "il faut un nombre inférieur à {lt}"},
-    "less_than_equal": {"fr": "il faut un nombre d’au plus {le}"},
-    **{key: {"fr": "il faut l’une de ces valeurs : {expected}"} for key in ("literal_error", "enum")},
-    **{
-        key: {"fr": "il faut un jour, par exemple 2021-03-01"}
-        for key in ("date_type", "date_parsing", "date_from_datetime_parsing")
-    },
-}
-"""Sentences by the validator's own names for faults (https://docs.pydantic.dev/latest/errors/validation_errors/)."""
 
 
 async def _of_kg_error(request: Request, error: Exception) -> Response:

@@ -307,11 +307,11 @@ def test_what_cannot_be_used_is_told_in_the_language_asked_for(ask: As) -> None:
     cases = [
         ("POST", f"{path}/comments", {"text": "Où ?", "field": "outcomes.claim-7"}, "n’a pas d’élément 'claim-7'"),
         ("POST", f"{path}/comments", {"text": " "}, "un commentaire a des mots"),
-        ("POST", f"{path}/comments", {"text": ""}, "text : il faut au moins 1 caractère(s)"),
+        ("POST", f"{path}/comments", {"text": ""}, "text : il faut ici au moins 1 caractère(s)"),
         ("POST", f"{path}/comments", {"text": "x", "who": "y"}, "il n’y a pas de champ de ce nom ici"),
         ("POST", f"{path}/undo", {"revision": match}, "est la première de pratique"),
-        ("POST", f"{path}/undo", {}, "revision : il manque"),
-        ("PUT", f"{path}/reviewers", {"accounts": "anna"}, "accounts : il faut une liste"),
+        ("POST", f"{path}/undo", {}, "revision : cette valeur manque"),
+        ("PUT", f"{path}/reviewers", {"accounts": "anna"}, "accounts : il faut ici une liste"),
         ("POST", "/api/practices", {**draft("x"), "id": "A B"}, "n’est pas un identifiant de fiche « pratique »"),
         ("POST", "/api/practices/hints", {"title": "x"}, "doit nommer la langue"),
     ]

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -213,6 +214,51 @@ def test_a_problem_is_told_in_the_language_asked_for(
     assert detail in (None, told["detail"])
     assert answer.headers["content-language"] == language
     assert answer.headers["vary"] == "Accept, Accept-Language"
+
+
+NEED = {"text": "Buddies"}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "needs : cette valeur manque ; elle est obligatoire"),
+        ({"needs": []}, "needs : il en faut 1 au moins ; il y en a 0"),
+        ({"needs": [NEED] * 21}, "needs : il en faut 20 au plus ; il y en a 21"),
+        ({"needs": "Buddies"}, "needs : il faut ici une liste"),
+        ({"needs": ["Buddies"]}, "needs.0 : il faut ici un objet"),
+        ({"needs": [{"text": " "}]}, "needs.0.text : le texte est vide ; dites en une phrase ou deux ce qu’il faut"),
+        ({"needs": [{"text": "x" * 20_001}]}, "needs.0.text : le texte a 20\u202f001 caractères ; 20\u202f000 au plus"),
+        ({"needs": [{"text": "a\x00"}]}, "needs.0.text : le caractère 2 est le caractère de commande U+0000"),
+        ({"needs": [{"text": 3}]}, "needs.0.text : il faut ici un texte"),
+        ({"needs": [NEED | {"weight": 0}]}, "needs.0.weight : il faut ici plus de 0"),
+        ({"needs": [NEED | {"weight": "2"}]}, "needs.0.weight : il faut ici un nombre"),
+        ({"needs": [NEED | {"language": "xx"}]}, "needs.0.language : ce n’est pas un code de langue"),
+        ({"needs": [NEED], "limit": 51}, "limit : il faut ici 50 au plus"),
+        ({"needs": [NEED], "limit": 2.5}, "limit : il faut ici un nombre entier"),
+        ({"needs": [NEED], "limits": 5}, "limits : il n’y a pas de champ de ce nom ici"),
+        ({"needs": [NEED], "mentee": {}}, 'mentee : donnez soit la ville documentée ({"city": "jelgava"}), soit'),
+        ({"needs": [NEED], "mentee": {"city": "Jelgava"}}, "mentee.city : ce n’est ni un identifiant court"),
+        ({"needs": [NEED], "filters": {"countries": ["XX"]}}, "filters.countries.0 : ce n’est pas un code de pays"),
+        ({"needs": [NEED], "as_of": "2026-02-30"}, "as_of : ce n’est pas un jour"),
+        ({"needs": [NEED], "explain": "yes"}, "explain : il faut ici true ou false"),
+        ({"needs": [NEED], "weights": {"trust": -1}}, "weights.trust : il faut ici 0 au moins"),
+        ({"needs": [NEED], "mentee": {"profile": {"experience": {"gender": "x"}}}}, "il faut ici 'none', 'starting',"),
+        ({"needs": [NEED], "profile": "Nix"}, "profile : ce texte n’a pas la forme attendue, ^[a-z]"),
+        ({"needs": [{"text": 3}, {}]}, "needs.0.text : il faut ici un texte ; needs.1.text : cette valeur manque"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_told_in_french_where_it_is_asked_for(
+    server: Server, body: dict[str, Any], said: str
+) -> None:
+    answer = server.client.post("/api/suggestions", json=body, headers={"Accept-Language": "fr"})
+    told = answer.json()
+    assert (answer.status_code, answer.headers["content-language"]) == (422, "fr")
+    assert said in told["detail"]
+    assert all(problem["message"] in told["detail"] for problem in told["problems"])
+    english = server.client.post("/api/suggestions", json=body).json()
+    assert len(english["problems"]) == len(told["problems"])
+    assert not {problem["message"] for problem in english["problems"]} & {one["message"] for one in told["problems"]}
 
 
 def test_an_address_that_is_none_is_told_in_french(server: Server) -> None:
