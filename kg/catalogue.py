@@ -1327,7 +1327,8 @@ class Catalogue:
         revision = self.ledger.published(kind, id)
         if revision is None or revision.visibility != "public":
             missing = not_on_record(kind, name, self._near(kind, id.lower()))
-            raise BadRequest({language: f"{where}: {text}" for language, text in missing.texts().items()})
+            colon = {"fr": " :"}
+            raise BadRequest({tag: f"{where}{colon.get(tag, ':')} {text}" for tag, text in missing.texts().items()})
         return id
 
 

@@ -216,7 +216,12 @@ def read_cohort(data: Any, source: Source) -> Wanted:
     fixed = pairs("fixed")
     for mentee, mentor in fixed:
         if mentee == mentor:
-            raise BadRequest(f"rules.fixed: {quoted(mentee)} cannot be its own mentor; name another city")
+            raise BadRequest(
+                {
+                    "en": f"rules.fixed: {quoted(mentee)} cannot be its own mentor; name another city",
+                    "fr": f"rules.fixed : {quoted(mentee)} ne peut être sa propre ville mentore ; nommez-en une autre",
+                }
+            )
     per = _one_of(data.get("mentor_per", "mentee"), "mentor_per", ("mentee", "need"))
     band = rules.get("lowest_band")
     countries = rules.get("countries")
@@ -258,10 +263,20 @@ def _mentees(data: Any, shared: Mapping[str, Any], source: Source) -> tuple[Ment
         where = f"mentees[{place}]"
         mentee = _mentee(one, where, shared, source)
         if mentee.id in found:
-            raise BadRequest(f"{where}: {quoted(mentee.id)} stands twice; put its needs together")
+            raise BadRequest(
+                {
+                    "en": f"{where}: {quoted(mentee.id)} stands twice; put its needs together",
+                    "fr": f"{where} : {quoted(mentee.id)} y est deux fois ; réunissez ses besoins",
+                }
+            )
         found[mentee.id] = mentee
     if sum(len(one.request.needs) for one in found.values()) > MOST_NEEDS:
-        raise TooLarge(f"mentees: a cohort has at most {MOST_NEEDS:,} needs together; give fewer for each city")
+        raise TooLarge(
+            {
+                "en": f"mentees: a cohort has at most {MOST_NEEDS:,} needs together; give fewer for each city",
+                "fr": f"mentees : un groupe a {MOST_NEEDS} besoins en tout au plus ; donnez-en moins par ville",
+            }
+        )
     return tuple(found[id] for id in sorted(found))
 
 
@@ -269,29 +284,59 @@ def _mentee(data: Any, where: str, shared: Mapping[str, Any], source: Source) ->
     """One mentee: a city on record, with its public needs if none are given, or a profile with an id of its own."""
     _only(data, where, "city", "id", "profile", "needs", "languages", "must", "visits")
     if (data.get("city") is None) == (data.get("profile") is None):
-        raise BadRequest(f"{where}: give either a city on record (city: jelgava) or a profile with an id")
+        raise BadRequest(
+            {
+                "en": f"{where}: give either a city on record (city: jelgava) or a profile with an id",
+                "fr": f"{where} : donnez soit une ville documentée (city: jelgava), soit un profil avec un id",
+            }
+        )
     city = None
     if data.get("city") is not None:
         city = source.city(_text(data["city"], f"{where}.city"), f"{where}.city")
         if data.get("id") is not None:
-            raise BadRequest(f"{where}.id: a city on record has its own id, {quoted(city)}; leave it out")
+            raise BadRequest(
+                {
+                    "en": f"{where}.id: a city on record has its own id, {quoted(city)}; leave it out",
+                    "fr": f"{where}.id : une ville documentée a son propre id, {quoted(city)} ; n’en donnez pas",
+                }
+            )
     if city is None and data.get("id") is None:
-        raise BadRequest(f"{where}.id: it is missing; give the city an id such as 'new-town', by which rules name it")
+        raise BadRequest(
+            {
+                "en": f"{where}.id: it is missing; give the city an id such as 'new-town', by which rules name it",
+                "fr": f"{where}.id : il manque ; donnez à la ville un id tel que 'new-town', par lequel les règles la nomment",
+            }
+        )
     id = city or _text(data["id"], f"{where}.id")
     if not re.fullmatch(r"[a-z0-9]+(-{1,2}[a-z0-9]+)*", id) or len(id) > 100:
-        raise BadRequest(f"{where}.id: {quoted(id)} is no id; use small letters, digits and hyphens such as 'new-town'")
+        raise BadRequest(
+            {
+                "en": f"{where}.id: {quoted(id)} is no id; use small letters, digits and hyphens such as 'new-town'",
+                "fr": f"{where}.id : {quoted(id)} n’est pas un id ; minuscules, chiffres et traits d’union, tel 'new-town'",
+            }
+        )
     needs = data.get("needs")
     if needs is None and city:
         needs = source.needs_of(city)
         if not needs:
-            raise BadRequest(f"{where}.needs: {quoted(city)} has no public need on record; say what it needs")
+            raise BadRequest(
+                {
+                    "en": f"{where}.needs: {quoted(city)} has no public need on record; say what it needs",
+                    "fr": f"{where}.needs : aucun besoin public de {quoted(city)} n’est documenté ; dites ce qu’il lui faut",
+                }
+            )
     asked = {"needs": needs, "mentee": {"city": city} if city else {"profile": data["profile"]}, **shared}
     try:
         request = read_request(asked, source)
     except (BadRequest, TooLarge) as error:
-        raise type(error)(f"{where}.{error}") from error
+        raise type(error)({language: f"{where}.{text}" for language, text in error.texts().items()}) from error
     if not city and city_on_record(source, id):
-        raise BadRequest(f"{where}.id: {quoted(id)} is a city on record; name it as city, or choose another id")
+        raise BadRequest(
+            {
+                "en": f"{where}.id: {quoted(id)} is a city on record; name it as city, or choose another id",
+                "fr": f"{where}.id : {quoted(id)} est une ville documentée ; nommez-la par city, ou choisissez un autre id",
+            }
+        )
     return MenteeWanted(
         id,
         request,
@@ -315,15 +360,31 @@ def _mentors(data: Any, source: Source) -> tuple[MentorWanted, ...]:
         ids = source.available_mentors()
         if not ids:
             raise BadRequest(
-                f"mentors: no city on record offers to mentor, with its consent; list cities, or say {quoted(ALL_ON_RECORD)}"
+                {
+                    "en": "mentors: no city on record offers to mentor, with its consent; "
+                    f"list cities, or say {quoted(ALL_ON_RECORD)}",
+                    "fr": "mentors : aucune ville documentée n’offre son accompagnement, avec son accord ; "
+                    f"donnez une liste de villes, ou {quoted(ALL_ON_RECORD)}",
+                }
             )
         if len(ids) > MOST_MENTORS:
-            raise TooLarge(f"mentors: {len(ids)} cities offer to mentor, {MOST_MENTORS} fit in a cohort; list them")
+            raise TooLarge(
+                {
+                    "en": f"mentors: {len(ids)} cities offer to mentor, {MOST_MENTORS} fit in a cohort; list them",
+                    "fr": f"mentors : {len(ids)} villes offrent leur accompagnement, un groupe en a {MOST_MENTORS} au plus ; "
+                    "donnez une liste",
+                }
+            )
         return tuple(MentorWanted(id) for id in sorted(ids))
     if data == ALL_ON_RECORD:
         ids = source.all_cities(MOST_MENTORS + 1)
         if len(ids) > MOST_MENTORS:
-            raise TooLarge(f"mentors: more than {MOST_MENTORS} cities are on record; list those that may mentor")
+            raise TooLarge(
+                {
+                    "en": f"mentors: more than {MOST_MENTORS} cities are on record; list those that may mentor",
+                    "fr": f"mentors : plus de {MOST_MENTORS} villes sont documentées ; donnez la liste de celles qui conviennent",
+                }
+            )
         return tuple(MentorWanted(id, 1) for id in sorted(ids))
     if isinstance(data, str) or data is None:
         raise BadRequest(f"mentors: give a list of cities, {quoted(ALL_AVAILABLE)} or {quoted(ALL_ON_RECORD)}")
@@ -334,7 +395,12 @@ def _mentors(data: Any, source: Source) -> tuple[MentorWanted, ...]:
         _only(given, where, "city", "at_most", "at_least", "languages")
         city = source.city(_text(given.get("city"), f"{where}.city"), f"{where}.city")
         if city in found:
-            raise BadRequest(f"{where}: {quoted(city)} stands twice")
+            raise BadRequest(
+                {
+                    "en": f"{where}: {quoted(city)} stands twice",
+                    "fr": f"{where} : {quoted(city)} y est deux fois",
+                }
+            )
         found[city] = MentorWanted(
             city,
             at_most=_optional(given, where, "at_most", 0, MOST_MENTEES),
@@ -355,7 +421,13 @@ def _pairs(data: Any, where: str, mentees: set[str], mentors: set[str], source: 
             named = _text(one.get(role), f"{at}.{role}")
             id = named if named in ids else city_on_record(source, named)
             if id not in ids:
-                raise BadRequest(f"{at}.{role}: {quoted(named)} is no {role} of this cohort")
+                party = {"mentee": "ville accompagnée", "mentor": "ville mentore"}[role]
+                raise BadRequest(
+                    {
+                        "en": f"{at}.{role}: {quoted(named)} is no {role} of this cohort",
+                        "fr": f"{at}.{role} : {quoted(named)} n’est pas une {party} de ce groupe",
+                    }
+                )
             pair.append(id)
         found.add((pair[0], pair[1]))
     return tuple(sorted(found))
@@ -652,8 +724,12 @@ def pair_cohort(wanted: Wanted, source: Source, profile: Profile, base: str, lan
             return writer.contradiction(cohorts.conflict(cohort, clock))
     except TimeOver:
         raise TooSlow(
-            f"the cohort was not paired within {seconds:g} seconds; raise time_limit_seconds (at most {MOST_SECONDS}), "
-            "or leave out rules"
+            {
+                "en": f"the cohort was not paired within {seconds:g} seconds; "
+                f"raise time_limit_seconds (at most {MOST_SECONDS}), or leave out rules",
+                "fr": f"le groupe n’a pas été réparti en {seconds:g} secondes ; "
+                f"augmentez time_limit_seconds ({MOST_SECONDS} au plus), ou supprimez des règles",
+            }
         ) from None
     try:
         fairest = cohorts.fairest(cohort, Clock(min(clock.left(), 0.25 * seconds)))

@@ -20,6 +20,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "nothing": "nothing on record",
         "fixed": "settled before",
         "unmatched": "Without a mentor",
+        "without": "{mentee}: {why}",
         "proved": "No pairing under these rules has a larger sum of utilities ({total}).",
         "unproved": "The time was over: a better pairing may have a sum up to {gap} higher than this one ({total}).",
         "alternatives": "The next best pairings",
@@ -51,6 +52,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "nothing": "rien de documenté",
         "fixed": "fixé d’avance",
         "unmatched": "Sans ville mentore",
+        "without": "{mentee} : {why}",
         "proved": "Aucune répartition selon ces règles n’a une somme d’utilités plus grande ({total}).",
         "unproved": "Le temps est écoulé : une répartition meilleure de {gap} au plus reste possible ({total} ici).",
         "alternatives": "Les meilleures répartitions suivantes",
@@ -136,7 +138,10 @@ def _print_pairs(answer: Mapping[str, Any], words: Mapping[str, str]) -> None:
     out.print(
         words[key].format(total=_figure(words, answer["total"]), gap=_figure(words, answer["bound"] - answer["total"]))
     )
-    _section(words["unmatched"], [f"{_mentee(one, words)}: {one['text']}" for one in answer["unmatched"]])
+    _section(
+        words["unmatched"],
+        [words["without"].format(mentee=_mentee(one, words), why=one["text"]) for one in answer["unmatched"]],
+    )
 
 
 def _print_others(answer: Mapping[str, Any], words: Mapping[str, str]) -> None:
@@ -174,7 +179,7 @@ def _mentee(one: Mapping[str, Any], words: Mapping[str, str]) -> str:
 
 
 def _changes(changes: Sequence[Mapping[str, Any]], words: Mapping[str, str]) -> str:
-    return "; ".join(
+    return (" ; " if words is WORDS["fr"] else "; ").join(
         f"{_mentee(one, words)} → {one['to']['label'] if one['to'] else words['nobody']}" for one in changes
     )
 

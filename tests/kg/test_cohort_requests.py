@@ -408,6 +408,31 @@ def test_what_cannot_be_used_is_refused_at_its_place(change: dict[str, Any], sai
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mentees": [MENTEE, MENTEE]}, "mentees[1] : 'delft' y est deux fois"),
+        ({"mentees": [{"city": "evora"}]}, "mentees[0].needs : aucun besoin public de 'evora' n’est documenté"),
+        ({"mentees": [{"city": "delft", "profile": {}}]}, "mentees[0] : donnez soit une ville documentée"),
+        ({"mentees": [{"city": "delft", "id": "x"}]}, "mentees[0].id : une ville documentée a son propre id"),
+        ({"mentees": [{"profile": {}, "needs": [{"text": "heat"}]}]}, "mentees[0].id : il manque"),
+        ({"mentees": [{"id": "Delft!", "profile": {}}]}, "mentees[0].id : 'Delft!' n’est pas un id"),
+        ({"mentees": [{"id": "delft", "profile": {}, "needs": [{"text": "heat"}]}]}, "est une ville documentée"),
+        ({"mentors": ["arles", "arles"]}, "mentors[1] : 'arles' y est deux fois"),
+        ({"rules": {"vetoes": [{"mentee": "delft", "mentor": "vienna"}]}}, "n’est pas une ville mentore de ce groupe"),
+        (
+            {"rules": {"fixed": [{"mentee": "evora", "mentor": "evora"}]}, "mentors": ["evora"]},
+            "sa propre ville mentore",
+        ),
+        ({"mentees": [{"city": "delft", "needs": [{"text": "heat"}] * 20}] * 51}, "y est deux fois"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_french_too(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(KgError) as refused:
+        wanted(**change)
+    assert said in refused.value.told("fr")
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"mentees": [MENTEE] * 501},

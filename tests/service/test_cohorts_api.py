@@ -212,6 +212,9 @@ def test_figures_have_a_comma_in_french(place: Path) -> None:
     assert re.search(r"0,\d{3} de moins", result.stdout)
     assert not re.search(r"\d\.\d", result.stdout)
     assert "Ce que fait une ville mentore, et ce qu’elle ne fait pas" in result.stdout  # as under suggestions
+    below_the_table = result.stdout.partition("Les meilleures répartitions suivantes")[2]
+    assert below_the_table
+    assert not re.search(r"\w[:;]\s", below_the_table)
 
 
 def test_thirty_cities_are_paired_under_their_rules(place: Path) -> None:
