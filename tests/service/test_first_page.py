@@ -18,6 +18,7 @@ from service import pages
 from service.app import create_app
 from service.pages.texts import texts
 from service.settings import Settings
+from tests.models import prepared_models
 from tests.service.conftest import running
 
 PAGES = Path(pages.__file__).parent
@@ -168,6 +169,17 @@ def test_a_page_without_a_model_says_so_in_words(catalogue: Catalogue) -> None:
         api = server.client.get("/api/suggestions", params={"need": NEED})
     assert "Suggestions are being prepared and cannot be given yet." in " ".join(page.texts["p"])
     assert (api.status_code, api.json()["type"].rpartition("/")[2]) == (503, "model-missing")
+
+
+def test_an_empty_catalogue_says_that_it_is_empty(tmp_path: Path) -> None:
+    with (
+        Catalogue.create(tmp_path / "data", models=prepared_models()) as empty,
+        running(create_app(Settings(), empty)) as server,
+    ):
+        page = seen(server.client, need=NEED, lang="fr")
+    said = " ".join(page.texts["p"])
+    assert "Aucune ville n’est encore documentée dans ce catalogue." in said
+    assert "Essayez d’autres mots" not in said
 
 
 def test_every_text_of_the_pages_is_translated() -> None:
