@@ -30,6 +30,7 @@ from service.api.sparql_description import description, written
 from service.negotiation import most_wanted
 from service.pages import sparql as pages
 from service.problems import PROTOCOL_ROWS, Refusal
+from service.representations import site_of
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ NAMES = {
     "nquads": "application/n-quads",
 }
 """Values of `?format=`."""
+
+ALSO_NAMED = {media_type: name for name, media_type in NAMES.items()} | {
+    "rdf+xml": "rdfxml",
+    "rdf": "rdfxml",
+    "json-ld": "jsonld",
+    "n3": "turtle",
+}
+"""What else is understood: media types, and what SPARQLWrapper sends, several at a time and whatever the Accept header."""
+
+AS_RDF = {"json": NAMES["jsonld"], "xml": NAMES["rdfxml"]}
+"""What names of tables' formats mean for an answer in RDF; SPARQLWrapper asks for "xml" unless told otherwise."""
 
 ALSO = {"application/json": NAMES["json"], "application/xml": NAMES["xml"], "text/xml": NAMES["xml"]}
 """Wider names that clients of the protocol ask for; answered with the results' own media type."""
@@ -287,15 +299,20 @@ def _read(parameters: Iterable[tuple[str, str]]) -> _Asked:
         values.setdefault(name, []).append(value)
     if "update" in values:
         raise RefusedQuery(NO_UPDATES)
-    for name in ("query", "format"):
-        if len(values.get(name, ())) > 1:
-            raise BadQuery(f"{name} is given {len(values[name])} times; give it once")
-    format = values.get("format", [None])[0]
-    if format is not None and format not in NAMES:
-        raise BadQuery(f"there is no format {quoted(format)}; there are {', '.join(NAMES)}")
+    if len(values.get("query", ())) > 1:
+        raise BadQuery(f"query is given {len(values['query'])} times; give it once")
+    format = _format_named(values.get("format", []))
     default, named = (values.get(f"{sort}-graph-uri") for sort in ("default", "named"))
     query = values.get("query", [None])[0]
     return _Asked(query, None if default is None else tuple(default), None if named is None else tuple(named), format)
+
+
+def _format_named(said: list[str]) -> str | None:
+    """One of NAMES, the first that is understood."""
+    known = [ALSO_NAMED.get(one, one) for one in said if one in NAMES or one in ALSO_NAMED]
+    if said and not known:
+        raise BadQuery(f"there is no format {quoted(said[0])}; there are {', '.join(NAMES)}")
+    return known[0] if known else None
 
 
 # ------------------------------------------------------------------------------------------ answers
@@ -317,7 +334,7 @@ def _formats(request: Request, asked: _Asked) -> tuple[str | None, str | None]:
     """The media types for a table and for RDF, None where the client takes none; 406 when it takes neither."""
     if asked.format is not None:
         named = NAMES[asked.format]
-        return (named, None) if named in TABLES else (None, named)
+        return (named, AS_RDF.get(asked.format)) if named in TABLES else (None, named)
     accept = request.headers.get("accept", "")
     table, graph = (_taken if len(accept) <= USUAL_HEADER_CHARS else _taken.__wrapped__)(accept)
     if table is None and graph is None:
@@ -420,11 +437,11 @@ class _Slowly(Response):
 
 
 def _described(request: Request, asked: _Asked) -> Response:
-    media_type = NAMES[asked.format] if asked.format else most_wanted(request.headers.get("accept"), tuple(GRAPHS))
+    wanted = AS_RDF.get(asked.format, NAMES[asked.format]) if asked.format else None
+    media_type = wanted or most_wanted(request.headers.get("accept"), tuple(GRAPHS))
     if media_type not in GRAPHS:
         raise HTTPException(406, _listed([*GRAPHS, HTML]))
-    endpoint = str(request.url.replace(query=""))
-    graph = description(endpoint, request.app.state.catalogue.base)
+    graph = description(f"{site_of(request)}sparql", request.app.state.catalogue.base)
     return Response(written(graph, media_type), headers=_headers(media_type, asked.format))
 
 

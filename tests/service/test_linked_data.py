@@ -428,6 +428,9 @@ def test_a_deployment_names_itself_and_its_address(catalogue: Catalogue) -> None
         assert '"Union of Cities"' in text
         assert "<https://mentors.example.org/kg/dumps/latest.nq.gz>" in text
         assert server.url not in text
+        described = server.client.get("/sparql", params={"format": "ntriples"}).text
+        assert "<https://mentors.example.org/kg/sparql>" in described
+        assert server.url not in described
         assert "https://mentors.example.org/kg/context.jsonld" in server.client.get(f"{PRACTICE}.jsonld").text
         assert "Union of Cities" in server.client.get(PRACTICE.replace("/id/", "/page/")).text
 

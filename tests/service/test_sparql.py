@@ -14,7 +14,7 @@ import pyoxigraph as ox
 import pytest
 from rdflib import RDF, SH, Graph, Namespace, URIRef
 from rdflib.plugins.stores.sparqlstore import SPARQLStore
-from SPARQLWrapper import CSV, JSON, TURTLE, XML, SPARQLWrapper
+from SPARQLWrapper import CSV, JSON, JSONLD, N3, RDFXML, TSV, TURTLE, XML, SPARQLWrapper
 
 from kg.catalogue import Catalogue
 from kg.graph.queries import GRAPHS, TABLES
@@ -379,6 +379,23 @@ def test_sparqlwrapper_is_answered(server: Server, method: str) -> None:
     wrapper.setQuery(f"DESCRIBE <{CITY}jelgava>")
     wrapper.setReturnFormat(TURTLE)
     assert len(Graph().parse(data=wrapper.queryAndConvert(), format="turtle")) > 5
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_sparqlwrapper_gets_every_form_that_it_knows(server: Server, method: str) -> None:
+    """It sends `format`, `output` and `results` with names of its own, some twice; XML is what it asks for by itself."""
+    wrapper = SPARQLWrapper(f"{server.url}/sparql")
+    wrapper.setMethod(method)
+    wrapper.setQuery(f"DESCRIBE <{CITY}jelgava>")
+    sizes = {len(Graph().parse(data=wrapper.query().response.read(), format="xml"))}
+    for form, read in ((RDFXML, "xml"), (JSONLD, "json-ld"), (N3, "n3"), (TURTLE, "turtle")):
+        wrapper.setReturnFormat(form)
+        sizes.add(len(Graph().parse(data=wrapper.query().response.read(), format=read)))
+    assert len(sizes) == 1, sizes
+    assert sizes.pop() > 5
+    wrapper.setQuery(LABELS)
+    wrapper.setReturnFormat(TSV)
+    assert wrapper.queryAndConvert().startswith(b"?city\t?name\n")
 
 
 # Description and page
