@@ -20,7 +20,7 @@ from urllib.parse import urljoin
 import pyoxigraph as ox
 from rdflib import SDO
 
-from kg.errors import BadQuery, RefusedQuery, quoted
+from kg.errors import BadQuery, RefusedQuery, Words, quoted
 from kg.vocabulary import MG, PREFIXES
 
 Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
@@ -226,6 +226,80 @@ def _place_in_french(text: str, position: int) -> str:
 
 def _bad(text: str, position: int, reason: str) -> NoReturn:
     raise BadQuery(f"{_place(text, position)}: {reason}")
+
+
+_ENGINES = re.compile(r"error at (\d+):(\d+): expected (?:one of )?(.*)", re.DOTALL)
+_WANTED = re.compile(r'"[^"]{1,2}"|\b[A-Z][A-Z ]+\b')
+_NOT_SPARQL = frozenset({"LATERAL", "SERVICE"})
+"""What the engine would read, and what nobody should write here."""
+SHOWN_BEFORE_CHARS = 30
+
+
+def explained(query: str, error: SyntaxError) -> Words:
+    """Why the engine cannot read a query, in English and French, with line and column.
+
+    The engine lists all that it could have read there, characters of names too; of that the words and signs are told, and
+    what stands before. A prefix that is not declared is told at its own place.
+
+    >>> explained("ASK { ?s foo:x 3 }", SyntaxError("error at 1:15: expected one of Prefix not found, ['%']"))["en"]
+    "line 1, column 10: the prefix 'foo:' is not declared; begin with PREFIX foo: <…>"
+    >>> explained("ASK { ?s ?p }", SyntaxError("error at 1:14: expected one of LATERAL, SERVICE, [_]"))["fr"]
+    "ligne 1, colonne 14 : la requête ne se lit pas plus loin, après 'ASK { ?s ?p }'"
+    >>> explained("ASK { ?s ", SyntaxError('error at 1:10: expected one of "$", OPTIONAL, [_]'))["en"]
+    "line 1, column 10: expected one of $, OPTIONAL, after 'ASK { ?s '"
+    """
+    found = _ENGINES.match(str(error))
+    if found is None:
+        return {"en": f"the query cannot be read: {error}", "fr": f"la requête est illisible : {error}"}
+    position = _position(query, int(found[1]), int(found[2]))
+    english, french = _reason(found[3])
+    name = re.search(r"([\w.\-]*):[\w.\-]*$", query[:position])
+    if "Prefix not found" in found[3] and name is not None:
+        position, prefix = name.start(), f"{name[1]}:"
+        english = f"the prefix {quoted(prefix)} is not declared; begin with PREFIX {prefix} <…>"
+        french = f"le préfixe {quoted(prefix)} n’est pas déclaré ; commencez par PREFIX {prefix} <…>"
+    else:
+        before = quoted(query[max(0, position - SHOWN_BEFORE_CHARS) : position])
+        english, french = f"{english}, after {before}", f"{french}, après {before}"
+    return {"en": f"{_place(query, position)}: {english}", "fr": f"{_place_in_french(query, position)} : {french}"}
+
+
+def _position(text: str, line: int, column: int) -> int:
+    """Where a line and column are, both counted from 1."""
+    begin = 0
+    for _ in range(line - 1):
+        begin = text.find("\n", begin) + 1
+    return begin + column - 1
+
+
+_REASONS = {
+    "variable that is unbound": (
+        "a variable of SELECT is neither in GROUP BY nor inside COUNT, SAMPLE or the like",
+        "une variable de SELECT n’est ni dans GROUP BY ni dans COUNT, SAMPLE ou autre agrégat",
+    ),
+    "overrides an existing variable": (
+        "the variable after AS has a value already; choose another name",
+        "la variable après AS a déjà une valeur ; prenez un autre nom",
+    ),
+    "IRI parsing failed": ("the address is not a full one", "l’adresse n’est pas complète"),
+}
+"""By words of the engine's."""
+
+
+def _reason(said: str) -> tuple[str, str]:
+    """What the engine says, in English and French."""
+    for words, told in _REASONS.items():
+        if words in said:
+            return told
+    wanted = [one.strip('"') for one in _WANTED.findall(re.sub(r"\[[^\]]*\]", "", said)) if one not in _NOT_SPARQL]
+    if not wanted:
+        return "the query cannot be read further", "la requête ne se lit pas plus loin"
+    listed = ", ".join(wanted)
+    return (
+        (f"expected one of {listed}", f"attendu : l’un de {listed}")
+        if len(wanted) > 1
+        else (f"expected {listed}", f"attendu : {listed}")
+    )
 
 
 class _Reader:

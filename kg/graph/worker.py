@@ -30,7 +30,7 @@ from typing import Any
 import pyoxigraph as ox
 
 from kg.errors import BadQuery, KgError, RefusedQuery, quoted
-from kg.graph.guard import Checked, Hit, check
+from kg.graph.guard import Checked, Hit, check, explained
 from kg.vocabulary import PREFIXES
 
 TABLES = {
@@ -301,7 +301,7 @@ class _Child:
                 return media_type, self._graph(results, media_type)
             return media_type, self._table(results, media_type)
         except SyntaxError as error:
-            raise BadQuery(_told(error)) from error
+            raise BadQuery(explained(text, error)) from error
         except (OSError, ValueError, RuntimeError) as error:
             raise BadQuery(f"the query cannot be answered: {error}") from error
 
@@ -362,16 +362,6 @@ class _Child:
 def _most_memory() -> int:
     """The most bytes this process has had in memory so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _told(error: SyntaxError) -> str:
-    """The engine's message, its "error at 1:9" in our words.
-
-    >>> _told(SyntaxError("error at 1:9: expected one of DESCRIBE, [_]"))
-    'line 1, column 9: expected one of DESCRIBE, [_]'
-    """
-    found = re.match(r"error at (\d+):(\d+): (.*)", str(error), re.DOTALL)
-    return f"line {found[1]}, column {found[2]}: {found[3]}" if found else f"the query cannot be read: {error}"
 
 
 class _Bounded(BytesIO):

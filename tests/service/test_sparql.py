@@ -196,7 +196,27 @@ def test_unknown_parameters_are_ignored(client: httpx.Client) -> None:
 def test_a_fault_is_told_with_line_and_column(client: httpx.Client) -> None:
     answer = client.get("/sparql", params={"query": "SELECT *\nWHERE { ?s ?p }"})
     assert kind_of(answer) == (400, "bad-query")
-    assert answer.json()["detail"].startswith("line 2, column 16: expected")
+    assert (
+        answer.json()["detail"]
+        == "line 2, column 16: the query cannot be read further, after 'SELECT *\\nWHERE { ?s ?p }'"
+    )
+
+
+def test_what_the_engine_cannot_read_is_told_in_words_and_in_french(client: httpx.Client) -> None:
+    """The engine names every character that a name may have, and SERVICE, which is refused."""
+    for query, english, french in (
+        ("SELECT *\n{ ?s foo:x 3 }", "line 2, column 6: the prefix 'foo:' is not", "ligne 2, colonne 6 : le préfixe"),
+        ("SELECT * { ?s ?p ?o } ORDER BY", "line 1, column 31: expected one of $, (, :", "attendu : l’un de $, ("),
+        ("SELECT ?s (COUNT(*) AS ?n) { ?s ?p ?o }", "neither in GROUP BY", "ni dans GROUP BY"),
+        ("SELECT (?a AS ?a) { ?a ?b ?c }", "choose another name", "prenez un autre nom"),
+    ):
+        told = [
+            client.get("/sparql", params={"query": query, "lang": language}).json()["detail"]
+            for language in ("en", "fr")
+        ]
+        assert english in told[0], told
+        assert french in told[1], told
+        assert not any("u{" in one or "[" in one or "SERVICE" in one for one in told), told
 
 
 # The dataset
