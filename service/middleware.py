@@ -57,7 +57,7 @@ class BodyLimit:
             seen += len(message.get("body", b""))
             if max(seen, declared) > limit_bytes:
                 if message.get("more_body"):
-                    await _discard(receive)
+                    await discard(receive)
                 raise HTTPException(413, f"a request body may have {limit_bytes:,} bytes at most")
             return message
 
@@ -70,7 +70,7 @@ def _declared_length(scope: Scope) -> int:
     return int(value) if value.isdigit() else 0
 
 
-async def _discard(receive: Receive) -> None:
+async def discard(receive: Receive) -> None:
     """Read the rest of a refused body, within bounds."""
     left = DISCARD_BYTES
     try:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -370,6 +373,16 @@ def test_a_link_may_name_the_format(client: httpx.Client, name: str) -> None:
     answer = client.get("/sparql", params={"query": query, "format": name}, headers={"Accept": "text/html"})
     assert answer.headers["content-type"].partition(";")[0] == NAMES[name]
     assert answer.headers["content-disposition"] == f'attachment; filename="answer.{name}"'
+
+
+def test_a_client_that_sends_too_much_and_closes_hears_why(server: Server) -> None:
+    """A server that closes before it has read the body makes the network drop its answer: "broken pipe"."""
+    for size in (150_000, 900_000, 5_000_000) * 10:
+        request = urllib.request.Request(f"{server.url}/sparql", b"query=" + b"x" * size)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        with refused.value as answer:
+            assert (answer.code, json.loads(answer.read())["type"].rpartition("/")[2]) == (413, "too-large")
 
 
 # Foreign clients
