@@ -272,9 +272,9 @@ def suggest(
 
     if sum((prose, why_not is not None, as_set)) > 1 or (prose and (as_json or explain)):
         raise Refused("--prose, --why-not and --set: choose one; a text has neither --json nor --explain", WRONG_USAGE)
+    language = answer_language(lang, needs[0])
     request = suggestion_request(needs, mentee, limit, country, theme, weight, per_country)
     request |= {key: value for key, value in (("profile", profile), ("explain", explain)) if value}
-    language = answer_language(lang, needs[0])
     if as_set:
         from service.transfer_commands import print_sets, set_request
 
@@ -784,22 +784,28 @@ def read(data: Path | None, question: Callable[[Catalogue | RunningService], T])
     owner = DataFolder.open(settings(data=data).data).owner()
     if owner is not None and owner.url is not None:
         return question(RunningService(owner.url))
-    _keep_native_output_apart()
-    with opened(data) as catalogue:
+    with opened(data) as catalogue, _native_output_apart():
         return question(catalogue)
 
 
-def _keep_native_output_apart() -> None:
-    """From now on what native code prints goes to standard error, and standard output has answers alone.
+@contextmanager
+def _native_output_apart() -> Iterator[None]:
+    """While it lasts, what native code prints goes to standard error: standard output has answers alone.
 
     The solver of cohorts and sets prints a line in some solves ("HighsMipSolverData::transformNewIntegerFeasibleSolution
     tmpSolver.run();"), whatever it is told; it would stand before a JSON document, or within a table.
     """
+    import ctypes
+
     sys.stdout.flush()
-    kept = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
-    kept.reconfigure(line_buffering=kept.isatty())
+    kept = os.dup(1)
     os.dup2(2, 1)
-    sys.stdout = kept
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)  # the C library keeps what was printed until then
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def suggestion_request(

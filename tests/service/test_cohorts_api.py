@@ -256,3 +256,15 @@ def test_a_file_that_cannot_be_used_is_one_line(place: Path) -> None:
         assert (result.returncode, result.stdout) == (1, "")
         assert said in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_what_is_wrong_with_a_command_s_request_is_told_in_the_language_asked_for(place: Path) -> None:
+    file = place / "no-mentors.yaml"
+    file.write_text("mentees: [city: jelgava]\n", encoding="utf-8")
+    for words, said in (
+        (("suggest", ""), "needs.0.text : le texte est vide"),
+        (("cohort", file), "no-mentors.yaml: mentors : cette valeur manque"),
+    ):
+        result = run(*words, "--lang", "fr", folder=place)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert said in result.stderr
