@@ -73,6 +73,7 @@ _TEXTS = {
         "years": "the years overlap",
         "draft": "it is a draft that is not published yet",
         "theme": "Words that led to the theme “{label}”: {words}.",
+        "theme meant": "No word names the theme “{label}”, but the text as a whole is close to it in meaning.",
         "city named": "“{words}” names {city} ({country}).",
         "several": "“{words}” may name {city} ({country}): other cities are called so, too.",
         "field": "{there} of {all} similar records that are well filled in tell this: {field}.",
@@ -86,6 +87,7 @@ _TEXTS = {
         "years": "les années se recoupent",
         "draft": "c'est un brouillon qui n'est pas encore publié",
         "theme": "Mots qui mènent au thème « {label} » : {words}.",
+        "theme meant": "Aucun mot ne nomme le thème « {label} », mais le texte dans son ensemble en est proche par le sens.",
         "city named": "« {words} » désigne {city} ({country}).",
         "several": "« {words} » peut désigner {city} ({country}) : d'autres villes portent aussi ce nom.",
         "field": "{there} fiches semblables et bien remplies sur {all} le disent : {field}.",
@@ -160,7 +162,7 @@ class ThemeHint:
             "strength": round(self.match.strength, 3),
             "words": list(self.match.words),
             "chosen": self.chosen,
-            "reason": _words(language)["theme"].format(words=listed, label=label),
+            "reason": _words(language)["theme" if listed else "theme meant"].format(words=listed, label=label),
         }
 
 

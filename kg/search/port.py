@@ -25,7 +25,7 @@ from kg.search.text import Passage
 if TYPE_CHECKING:
     from kg.search.register import Register
 
-LAYOUT = "3"
+LAYOUT = "4"
 """Raised whenever points or register change their form: an index of another layout is made again."""
 
 MOST_PASSAGES = 0xFFFF

@@ -64,6 +64,9 @@ class Profile:
     around .1, near copies above .9. BM25 has its usual k1 and b; `*_length` are the numbers of words, with their pairs,
     and of beginnings that count as normal, fixed so that a practice's vector does not change when others are added.
     `depth` is how many candidates each signal puts forward, `kept` how many practices get exact scores.
+    `meant` is how near a theme lies, on the same scale as the cosines, that a need means (a cosine of .4 with the bundled
+    model); `meant_share` is what that counts where no word names it, `sure` the strength from which words alone are
+    enough. See `meant_themes`.
 
     The weights come from the development set of 412 needs over 1,814 practices and from our own graph, before BM25
     counted pairs. They are round numbers on a plateau, not a maximum. nDCG@10 there by weights of dense : BM25 : beginnings, for
@@ -81,7 +84,7 @@ class Profile:
     labels bridge, and those of themes, are set by hand: the development set has no themes of ours.
     """
 
-    version: str = "2"
+    version: str = "3"
     dense_floor: float = 0.1
     dense_ceiling: float = 0.9
     k1: float = 1.2
@@ -91,6 +94,9 @@ class Profile:
     read: Weights = field(default_factory=lambda: Weights(dense=0.8, bm25=1.5, beginnings=1.5, themes=0.6))
     bridged: Weights = field(default_factory=lambda: Weights(dense=0.8, bm25=1.0, beginnings=2.0, themes=1.2))
     unbridged: Weights = field(default_factory=lambda: Weights(dense=0.4, bm25=1.0, beginnings=4.0, themes=1.2))
+    meant: float = 0.375
+    meant_share: float = 0.5
+    sure: float = 0.4
     depth: int = 150
     kept: int = 200
 
@@ -227,6 +233,45 @@ def _number(kind: str, term: str) -> int:
 
 
 # ------------------------------------------------------------------------------------------ themes
+
+MOST_BY_MEANING = 4
+"""Themes that no word of a need names, and that it means."""
+
+LEAST_MEANT = 0.1
+"""Below this a theme that words led to is not what the need is about, and is not told."""
+
+
+def meant_themes(
+    named: Mapping[str, float], nearness: Mapping[str, float], profile: Profile, *, chosen: bool = False
+) -> dict[str, float]:
+    """The themes of a need that the model reads, with their strength, strongest first.
+
+    A theme that words led to (`named`, with its strength) counts as far as the whole need means it: wholly where it lies
+    `profile.meant` near, else in proportion. "Schools" in a need on rumours leads to education, which the need as a
+    whole is far from. Where no theme reaches `profile.sure` so, and nobody has `chosen` any, up to four themes
+    count that the need means without naming them, by `profile.meant_share` of their nearness.
+
+    `nearness` tells how near the need lies to each theme in meaning, in [0, 1] (`Profile.dense`). A theme that it leaves
+    out has no English label to be compared by, and keeps its strength: unknown is not far.
+
+    Equal strengths are ordered by nearness, then by identifier.
+
+    >>> near = {"education": 0.075, "rumours": 0.6, "racism": 0.45}
+    >>> meant_themes({"education": 1.0}, near, Profile())
+    {'rumours': 0.3, 'racism': 0.225, 'education': 0.2}
+    >>> meant_themes({"education": 1.0, "racism": 1.0}, near, Profile())
+    {'racism': 1.0, 'education': 0.2}
+    """
+    strengths = {
+        theme: strength * min(1.0, nearness.get(theme, profile.meant) / profile.meant)
+        for theme, strength in named.items()
+    }
+    if not chosen and max(strengths.values(), default=0.0) < profile.sure:
+        meant = [theme for theme, near in nearness.items() if near >= profile.meant and theme not in named]
+        nearest = sorted(meant, key=lambda theme: (-nearness[theme], theme))[:MOST_BY_MEANING]
+        strengths.update((theme, profile.meant_share * nearness[theme]) for theme in nearest)
+    kept = {theme: round(strength, DECIMALS) for theme, strength in strengths.items() if strength >= LEAST_MEANT}
+    return dict(sorted(kept.items(), key=lambda one: (-one[1], -nearness.get(one[0], 0.0), one[0])))
 
 
 class ThemeMatching:

@@ -94,7 +94,7 @@ class Thesaurus:
     """Concepts with labels per language and broader concepts; matching needs no model and is the same everywhere."""
 
     def __init__(self, themes: Iterable[Mapping[str, Any]], name: str = "") -> None:
-        """`themes` are theme records as plain JSON: id, label, alt, broader; deprecated ones are left out.
+        """`themes` are theme records as plain JSON: id, label, alt, note, broader; deprecated ones are left out.
 
         A foreign concept may also have `exact` and `close`, the addresses it is mapped to. `name` tells vocabularies
         apart; our own themes have none.
@@ -106,6 +106,7 @@ class Thesaurus:
         self._labels: dict[str, list[_Label]] = {}
         self._mapped: dict[str, tuple[tuple[str, bool], ...]] = {}
         self._english: dict[str, list[str]] = {}
+        self._notes: dict[str, str] = {}
         self._broader: dict[str, tuple[str, ...]] = {}
         self._narrower: dict[str, list[str]] = {}
         self._indexes: dict[str, _Index] = {}
@@ -153,6 +154,18 @@ class Thesaurus:
     def english(self, theme: str) -> tuple[str, ...]:
         """A theme's English labels, the preferred one first; empty for an unknown theme."""
         return tuple(self._english.get(theme, ()))
+
+    def described(self, theme: str) -> tuple[tuple[str, str], ...]:
+        """What a theme means in English, each text with the label that stands for it: every label, and the preferred one
+        with what the theme covers. Empty for a theme without an English label.
+
+        >>> themes = Thesaurus([{"id": "a", "label": {"en": "Housing"}, "alt": {"en": ["homes"]}, "note": {"en": "Flats."}}])
+        >>> themes.described("a")
+        (('Housing', 'Housing'), ('homes', 'homes'), ('Housing', 'Housing. Flats.'))
+        """
+        labels = self.english(theme)
+        covered = [(labels[0], f"{labels[0]}. {self._notes[theme]}")] if labels and theme in self._notes else []
+        return (*((label, label) for label in labels), *covered)
 
     def every_label(self) -> Iterable[tuple[str, str, str, bool]]:
         """All labels as (theme, language, text, whether preferred)."""
@@ -269,6 +282,9 @@ class Thesaurus:
         ]
         if mapped:
             self._mapped[id] = tuple(mapped)
+        note = (theme.get("note") or {}).get("en")
+        if note:
+            self._notes[id] = note
         preferred = [(code, [text]) for code, text in (theme.get("label") or {}).items()]
         for listed, is_preferred in ((preferred, True), ((theme.get("alt") or {}).items(), False)):
             for tag, texts in listed:

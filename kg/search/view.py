@@ -23,6 +23,7 @@ from kg.errors import BadRequest, IndexMismatch, NotFound, quoted
 from kg.search import ranking
 from kg.search.embedding import Embedder
 from kg.search.index import IN_PROCESS
+from kg.search.meanings import Meanings, keep_texts, kept_texts, read_meanings
 from kg.search.port import Candidates, Document, Indexes, Query, Scored, SearchIndex, passages_beside
 from kg.search.ranking import Filters, Profile, Situation
 from kg.search.text import UNDETERMINED, Passage, language_of, passages
@@ -43,9 +44,6 @@ MOST_PASSAGES = 500
 
 THEMES_OF_A_NEED = 6
 """More themes say nothing about a need: the weaker ones share single words with it."""
-
-THEMES_BY_MEANING = 4
-NEAR_IN_MEANING = 0.4
 
 VIA_VOCABULARY = 0.9
 """A theme found through a foreign concept counts a little less than one that its own label names."""
@@ -96,8 +94,9 @@ class Understood:
     """How a need was read.
 
     `language` is the one given or the likeliest, `certain` whether it was given or sure. `themes` are those found in
-    its words, through labels of ours or of bridge vocabularies. `embedded` is the text that the model got: labels of
-    themes may stand behind it.
+    its words, through labels of ours or of bridge vocabularies. Where practices were looked for and the model reads the
+    need, they are weighed by what it means (`ranking.meant_themes`), and those it means without naming them have no words.
+    `embedded` is the text that the model got: labels of themes may stand behind it.
     """
 
     text: str
@@ -266,7 +265,8 @@ class SearchView:
         self._link = link
         self._bridging = True
         self._progress = progress or (lambda done, total: None)
-        self._meanings: tuple[Thesaurus, list[tuple[str, str]], np.ndarray] | None = None
+        self._folder = folder
+        self._meanings: Meanings | None = None
         self._experience: tuple[tuple[int, Thesaurus], dict[str, int], int] | None = None
         try:
             self._index = self._open(folder, indexes, beside)
@@ -365,6 +365,7 @@ class SearchView:
         )
         if any(r.kind == "theme" for r in (*shown, *gone)):
             self._take_themes()
+            self._theme_meanings()
         cities = {r.id for r in (*shown, *gone) if r.kind == "city"}
         self._index.change(refreshed=[*self._refreshed_by_city(cities), *self._refreshed_by_theme(before)])
 
@@ -459,38 +460,61 @@ class SearchView:
         return tuple(sorted(best.values(), key=lambda match: -match.strength)[:THEMES_OF_A_NEED])
 
     def themes_by_meaning(
-        self, understood: Sequence[Understood], limit: int = THEMES_BY_MEANING
+        self, understood: Sequence[Understood], limit: int = ranking.MOST_BY_MEANING
     ) -> list[list[ThemeMeaning]]:
-        """For each need the themes whose English labels the model places nearest to it, best first.
-
-        Only those from a cosine of `NEAR_IN_MEANING`, which holds for the bundled model; the floor of another model's
-        cosines, as its profile has it, moves it along.
+        """For each need the themes that the model places nearest to it, by an English label or by what the theme covers,
+        best first; only those that it means (`Profile.meant`).
         """
-        themes, labels = self._theme_labels()
-        if not understood or not themes:
+        if not understood or not self._theme_meanings().themes:
             return [[] for _ in understood]
         vectors = self.embedder.embed([one.embedded for one in understood], kind="query")
-        least = self.profile.dense(NEAR_IN_MEANING) if self.profile.dense_floor < 0.5 else NEAR_IN_MEANING
+        known, least = self._theme_meanings(), self.profile.meant
         found = []
-        for row in vectors @ labels.T:
-            best: dict[str, ThemeMeaning] = {}
-            for place in row.argsort(kind="stable")[::-1][: 4 * limit].tolist():
-                theme, label = themes[place]
-                near = self.profile.dense(float(row[place]))
-                if near >= least and theme not in best:
-                    best[theme] = ThemeMeaning(theme, label, near)
-            found.append(list(best.values())[:limit])
+        for row in known.cosines(vectors):
+            near = known.nearness(row, self.profile)
+            nearest = sorted((-nearness, theme) for theme, nearness in near.items() if nearness >= least)
+            found.append([ThemeMeaning(theme, known.label(row, theme), near[theme]) for _, theme in nearest[:limit]])
         return found
 
-    def _theme_labels(self) -> tuple[list[tuple[str, str]], np.ndarray]:
-        """All English labels of themes with their vectors, computed once for the themes as they are."""
+    def _weighed_by_meaning(
+        self, needs: Sequence[AnyNeed], understood: Sequence[Understood], vectors: np.ndarray
+    ) -> list[Understood]:
+        """Needs that the model reads, with their themes weighed by it; in other languages words are all there is."""
+        weighed = list(understood)
+        places = [place for place, one in enumerate(understood) if one.situation == "read"]
+        known = self._theme_meanings() if places else None
+        if known is not None and known.themes:
+            for place, row in zip(places, known.cosines(vectors[places]), strict=True):
+                weighed[place] = self._meant(needs[place], understood[place], known, row)
+        return weighed
+
+    def _meant(self, need: AnyNeed, understood: Understood, known: Meanings, row: np.ndarray) -> Understood:
+        """A need with its themes weighed by what it means as a whole; `row` has its cosines to all that themes mean."""
+        named = {match.theme: match for match in understood.themes}
+        strengths = ranking.meant_themes(
+            {theme: match.strength for theme, match in named.items()},
+            known.nearness(row, self.profile),
+            self.profile,
+            chosen=bool(need.themes),
+        )
+        themes = tuple(
+            replace(named[theme], strength=strength)
+            if theme in named
+            else ThemeMatch(theme, strength, known.label(row, theme), "en", ())
+            for theme, strength in strengths.items()
+        )
+        return replace(understood, themes=themes[:THEMES_OF_A_NEED])
+
+    def _theme_meanings(self) -> Meanings:
+        """What all themes mean, computed once for the themes as they are; of changed ones only what is new."""
         known = self._meanings
-        if known is None or known[0] is not self._thesaurus:
-            thesaurus = self._thesaurus
-            named = [(theme, label) for theme in thesaurus.themes for label in thesaurus.english(theme)]
-            known = (thesaurus, named, self.embedder.embed([label for _, label in named], kind="passage"))
-            self._meanings = known
-        return known[1], known[2]
+        if known is None or known.thesaurus is not self._thesaurus:
+            file, identity = self._folder / "themes.npz", self.embedder.identity
+            before = known.texts if known else kept_texts(file, identity)
+            known = self._meanings = read_meanings(self._thesaurus, self.embedder, before)
+            if known.texts.keys() != before.keys():
+                keep_texts(file, identity, known.texts)
+        return known
 
     def cities_by_theme(self) -> dict[str, int]:
         """How many cities run a practice on each theme or one narrower; themes without any are left out."""
@@ -552,6 +576,7 @@ class SearchView:
         if not needs:
             return [], [], []
         vectors = self.embedder.embed([one.embedded for one in understood], kind="query")
+        understood = self._weighed_by_meaning(needs, understood, vectors)
         wanted = [_wanted(need, one) for need, one in zip(needs, understood, strict=True)]
         queries = [
             self._query(vector.tolist(), one, themes)
@@ -757,7 +782,7 @@ def _city_facts(record: Record) -> dict[str, Any]:
 
 
 def _theme_facts(record: Record) -> dict[str, Any]:
-    wanted = ("id", "label", "alt", "broader", "deprecated")
+    wanted = ("id", "label", "alt", "note", "broader", "deprecated")
     return {key: record[key] for key in wanted if key in record}
 
 

@@ -203,6 +203,14 @@ def test_themes_come_with_the_words_that_led_there(reading):
     assert hints.language == "fr"
 
 
+def test_a_theme_that_no_word_names_is_told_as_meant(reading):
+    draft = {"title": {"en": "A card for anyone who has no residence permit"}}
+    told, french = ({one["id"]: one for one in reading.hints(draft).as_json(tag)["themes"]} for tag in ("en", "fr"))
+    assert told["social-undocumented"]["words"] == []
+    assert told["social-undocumented"]["reason"].startswith("No word names the theme “Undocumented residents”")
+    assert french["social-undocumented"]["reason"].startswith("Aucun mot ne nomme le thème « Personnes sans papiers »")
+
+
 def test_fields_that_similar_good_records_have_and_this_one_lacks(reading):
     draft = {"title": BUDDIES, "city": "mechelen", "periods": [{"start": "2012"}]}
     told = {one["field"]: one for one in reading.hints(draft).as_json("en")["fields"]}

@@ -127,3 +127,38 @@ def test_one_signal_alone_is_the_whole_similarity(signal):
 
 def test_filters_ask_for_nothing_by_default():
     assert Filters() == Filters(frozenset(), frozenset(), frozenset(), None, None, frozenset())
+
+
+# ------------------------------------------------------------------------------- themes that a need means
+
+some_themes = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0.25, 1))
+some_nearness = st.dictionaries(st.sampled_from("abcdefghij"), unit)
+
+
+@given(some_themes, some_nearness, st.booleans())
+def test_no_theme_that_words_led_to_grows_and_what_is_unknown_stays(named, nearness, chosen):
+    meant = ranking.meant_themes(named, nearness, Profile(), chosen=chosen)
+    for theme, strength in named.items():
+        assert meant.get(theme, 0.0) <= round(strength, 5)
+        if nearness.get(theme, 1.0) >= Profile().meant:
+            assert meant[theme] == round(strength, 5)
+    assert all(0 < strength <= 1 for strength in meant.values())
+    assert list(meant.values()) == sorted(meant.values(), reverse=True)
+
+
+@given(some_themes, some_nearness, st.randoms(use_true_random=False))
+def test_the_order_of_themes_does_not_matter_to_what_a_need_means(named, nearness, random):
+    shuffled = [dict(random.sample(list(some.items()), len(some))) for some in (named, nearness)]
+    meant = ranking.meant_themes(named, nearness, Profile())
+    assert list(ranking.meant_themes(*shuffled, Profile()).items()) == list(meant.items())
+
+
+@given(some_themes, some_nearness, st.booleans())
+def test_themes_without_a_word_come_only_where_words_are_not_enough(named, nearness, chosen):
+    meant = ranking.meant_themes(named, nearness, Profile(), chosen=chosen)
+    added = meant.keys() - named.keys()
+    assert len(added) <= ranking.MOST_BY_MEANING
+    if added:
+        assert not chosen
+        assert all(nearness[theme] >= Profile().meant for theme in added)
+        assert all(meant.get(theme, 0.0) < Profile().sure for theme in named)

@@ -309,3 +309,11 @@ def test_gemet_brings_words_of_other_languages_to_english() -> None:
     ]:
         added = bridge(need, language, gemet)[len(need) :].lower()
         assert expected in added, (language, added)
+
+
+def test_a_theme_is_described_by_its_labels_and_by_what_it_covers(themes: Thesaurus) -> None:
+    with_note = Thesaurus(
+        [{"id": "a", "label": {"fr": "Logement"}, "note": {"en": "Flats."}}, {"id": "b", "label": {}}]
+    )
+    assert with_note.described("a") == with_note.described("b") == (), "without an English label it cannot be compared"
+    assert all(label in themes.english(theme) for theme in themes.themes for label, _ in themes.described(theme))

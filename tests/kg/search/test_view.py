@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kg.errors import BadRequest, IndexMismatch, NotFound
+from kg.search.meanings import keep_texts, kept_texts
 from kg.search.ranking import Filters
 from kg.search.view import EMBEDDED_AT_ONCE, Found, NeedText, SearchView
 
@@ -186,6 +187,77 @@ def test_a_practice_without_themes_is_not_judged_by_them(view):
     found = {f.practice: f for f in view.find(NeedText("a choir sings", "en", ("housing",)))}
     assert "themes" not in found["choir"].signals
     assert "themes" in found["buddies"].signals
+
+
+CHOIRS = {
+    "id": "culture",
+    "label": {"en": "Culture"},
+    "note": {"en": "A choir of many voices sings in the market hall."},
+}
+
+
+def found_themes(view, *needs: NeedText) -> list[dict[str, tuple[float, tuple[str, ...]]]]:
+    answers = view.rank_many(needs)
+    return [{theme.theme: (theme.strength, theme.words) for theme in one.understood.themes} for one in answers]
+
+
+def test_a_theme_that_a_word_names_counts_as_far_as_the_need_as_a_whole_means_it(view):
+    needs = [
+        NeedText(text, "en")
+        for text in ("Housing", "A choir beside the housing office", "The old choir of our housing estate")
+    ]
+    meant, by_the_way, hardly = found_themes(view, *needs)
+    assert meant["housing"] == (1.0, ("housing",))
+    assert "housing" not in hardly
+    strength, through = by_the_way["housing"]
+    assert through == ("housing",)
+    assert 0 < strength < 1
+
+
+def test_a_need_has_the_themes_that_it_means_without_naming_them(view):
+    view.apply([revision(9, CHOIRS, "theme")], 9)
+    need = "The choir sings with many voices"
+    unnamed, named, chosen = found_themes(
+        view, NeedText(need), NeedText("Culture: the choir sings"), NeedText(need, themes=("housing",))
+    )
+    strength, through = unnamed["culture"]
+    assert view.profile.meant * view.profile.meant_share <= strength <= view.profile.meant_share
+    assert through == ()
+    assert named["culture"][1] == ("culture",)
+    assert "culture" not in chosen
+
+
+def test_in_a_language_that_the_model_does_not_read_words_alone_tell_the_themes(view):
+    need = NeedText("Nous cherchons un logement pour la chorale et les personnes arrivées récemment")
+    (answer,) = view.rank_many([need])
+    assert answer.understood.themes == view.understand(need).themes != ()
+
+
+def test_what_themes_mean_is_read_once_and_kept(view, opened, words_embedder, tmp_path):
+    need = NeedText("The choir sings with many voices")
+    view.apply([revision(9, CHOIRS, "theme")], 9)
+    before = found_themes(view, need)
+    words_embedder.calls.clear()
+    view.apply([revision(10, {**CHOIRS, "alt": {"en": ["Music"]}}, "theme")], 10)
+    assert words_embedder.calls == [("passage", 1)]
+    view.apply([revision(11, CHOIRS, "theme")], 11)
+    view.close()
+
+    words_embedder.calls.clear()
+    reopened = opened()
+    assert found_themes(reopened, need) == before
+    assert words_embedder.calls == [("query", 1)]
+    reopened.close()
+
+    (tmp_path / "index" / "themes.npz").write_bytes(b"damaged")
+    assert found_themes(opened(), need) == before
+
+
+def test_what_another_model_read_of_themes_is_not_taken(tmp_path):
+    texts = {"Housing": np.array([1, 0], np.float32)}
+    keep_texts(tmp_path / "themes.npz", "one", texts)
+    assert kept_texts(tmp_path / "themes.npz", "other") == {}
+    assert kept_texts(tmp_path / "themes.npz", "one")["Housing"].tolist() == [1, 0]
 
 
 def test_all_needs_are_embedded_in_one_call(view, words_embedder):
