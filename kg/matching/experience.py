@@ -194,19 +194,13 @@ def mentor_level(
     return Level(max(shown or 0.0, said), shown, decided, documented, None if extent is None else max(extent, said))
 
 
-LEAST_SURE = 0.4
-"""How surely a need must mean a theme for records on it to tell the mentee's level. A theme
-that the words name has 1; those that were found by accident in needs of the starting data ("who arrived last year" led
-to reception) have .25 to .4. A judgement, not learnt."""
-
-
 def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) -> Level | None:
     """The mentee's own experience with a need; None where nothing says so, which is the usual case.
 
     What the mentee says of itself wins over its records: it knows what it lacks, and a single practice
     on record does not make it experienced. Otherwise its practices on the need's themes are counted
     as a mentor's are, and a theme found less surely counts less in both. Records on themes that the need may not mean
-    at all (below `LEAST_SURE`) make no level known: one practice on such a theme would say that the mentee has little
+    at all (below `least_sure`) make no level known: one practice on such a theme would say that the mentee has little
     experience with what no record of it speaks of. Source: DOMAIN 2.4 ("let the mentee declare").
 
     >>> need = NeedHits((), themes=frozenset({"heat"}), broader=frozenset({"climate"}))
@@ -219,7 +213,9 @@ def mentee_level(mentee: Mentee, need: NeedHits, profile: Profile, as_of: date) 
     statements = _on_need(mentee.experience, need, profile)
     own_words = [(share, s) for share, s in statements if s.basis != "derived"] or statements
     documented, extent = _documented(mentee, need, {}, profile, as_of)
-    meant = any(need.strengths.get(theme, 1.0) >= LEAST_SURE for theme in need.covered & mentee.practices_on.keys())
+    meant = any(
+        need.strengths.get(theme, 1.0) >= profile.least_sure for theme in need.covered & mentee.practices_on.keys()
+    )
     shown = noisy_or((i.weight for i in documented), profile.best) if documented and meant else None
     if own_words:
         level, statement = max(((share * s.level, s) for share, s in own_words), key=lambda pair: pair[0])

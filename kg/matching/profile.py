@@ -46,6 +46,9 @@ class Profile:
     `best` and `discount`: m and γ of the discounted sum over a city's best practices.
     `theme_power`: how steeply experience with a theme counts less the less surely the need means it beside its surest
     theme; 0 counts every theme whole. From 1.5 to 3 the starting data say the same (docs/methods.md has the trials).
+    `least_sure`: how surely a need must mean a theme, in [0, 1], for the mentee's own records on it to tell its level.
+    A theme that the words name has 1; those found by accident in needs of the starting data ("who arrived last year" led
+    to reception) have .25 to .4. A judgement, not learnt.
     `full_gap`: the difference of levels from which on a larger gap adds nothing, in (0, 1].
     `best_gap`: the difference of levels that is best, in [0, 1], where cities are to learn from each other as peers;
     a gap that lies `full_gap` from it counts 0. None: the larger the better, as mentoring wants it.
@@ -59,8 +62,8 @@ class Profile:
     below, of 17 needs of a city one, which no record meets either (`bench/far_needs.py`).
     `candidates`: how many of the most relevant cities are weighed in full.
     `bands`: best first; a suggestion that reaches none of them is "weak". Set on the starting data, with
-    theme names in four languages and the problems of practices as needs (323 first places): of those called
-    strong 98 % were of a city with such a practice, of good 91 %, of possible 75 %, of weak 68 %.
+    theme names in four languages and the problems of practices as needs (391 first places, `bench/bands.py`): of those
+    called strong 91 % were of a city with such a practice, of good 92 %, of possible 84 %, of weak 65 %.
     `changed`: names of the weights that a request has set.
     `label`: what the profile is for, in English and French.
     """
@@ -102,6 +105,7 @@ class Profile:
     best: int = 3
     discount: float = 0.5
     theme_power: float = 2.0
+    least_sure: float = 0.4
     full_gap: float = 0.5
     best_gap: float | None = None
     size_ratio: float = 100.0

@@ -87,6 +87,11 @@ MEANINGS: Mapping[str, Names] = {
         "son thème le plus sûr : sa force divisée par la plus grande, à cette puissance ; 0 compte tous les thèmes en "
         "entier.",
     },
+    "least_sure": {
+        "en": "How surely a need must mean a theme, from 0 to 1, for the mentee's own records on it to tell its level.",
+        "fr": "Sûreté, de 0 à 1, avec laquelle un besoin doit désigner un thème pour que les fiches de la ville "
+        "accompagnée sur ce thème disent son niveau.",
+    },
     "full_gap": {
         "en": "The difference of levels from which on a larger one adds nothing; with a best gap, how far from it "
         "the factor is 0.",
@@ -313,6 +318,7 @@ READERS: Mapping[str, Callable[[Any, Profile, str], Any]] = {
     "best": _number(1, 20, whole=True),
     "discount": _number(0, 1),
     "theme_power": _number(0, 10),
+    "least_sure": _number(0, 1),
     "full_gap": _number(0, 1, above=True),
     "best_gap": _number(0, 1),
     "size_ratio": _number(1, 1_000_000, above=True),
