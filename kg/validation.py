@@ -189,7 +189,9 @@ class Validation:
         field = structure.by_path.get(str(result.path))
         value = None if result.value is None else _shown(result.value, field)
         given = None if value is None else words["given"].format(value=quoted(value))
-        why = "; ".join(part for part in (_wrong(result, field, graph, words), given) if part)
+        why = (" ; " if language == "fr" else "; ").join(
+            part for part in (_wrong(result, field, graph, words), given) if part
+        )
         message = in_language(result.messages, language) + (f" ({why})" if why else "")
         key = field.key if field else str(result.path or "")
         told = None if value is None else plain(value)

@@ -203,12 +203,14 @@ def import_files(
     batch: Annotated[int, typer.Option(min=0, help="Records written at a time; 0 writes all in one step.")] = 500,
     report: Annotated[Path | None, typer.Option(help="Where to write the report: .csv or .json.")] = None,
     author: Annotated[str, typer.Option(help="Account that the ledger names for the change.")] = "command line",
+    lang: Annotated[str | None, typer.Option(help="Language of the report: en or fr; English unless given.")] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Add or change records from tables or records, row by row. Ctrl-C stops it; the same command goes on."""
     from service.import_commands import run
 
+    language = answer_language(lang, "")
     with opened(data) as catalogue:
         told = run(
             catalogue,
@@ -219,6 +221,7 @@ def import_files(
             report=report,
             author=author,
             as_json=as_json,
+            language=language,
             kind=kind,
             publish=publish,
             clear_empty=clear_empty,

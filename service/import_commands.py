@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -14,8 +14,9 @@ from kg.accounts import READER, Actor
 from kg.changes import describe
 from kg.errors import BadRequest, UnreadableInput, quoted
 from kg.exchange.mapping import MappingFile, read_mapping
-from kg.exchange.reports import ImportReport
+from kg.exchange.reports import ImportReport, RowReport
 from kg.imports import ImportFile, ImportOptions, Imports
+from kg.matching.reasons import spaced
 from kg.rights import Rights
 from service.printing import print_json, print_table, progress_bar
 
@@ -24,6 +25,38 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 """Rows that are printed one by one; the report has all."""
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "colon": ": ",
+        "one new": "new",
+        "one refused": "refused",
+        "new": "new",
+        "changed": "changed",
+        "unchanged": "unchanged",
+        "refused": "refused",
+        "not ready": "not ready to publish",
+        "duplicate": "{id} may be a duplicate of {other} ({reason})",
+        "more": "… and {number} more; --report FILE.csv has all",
+        "stopped": "Stopped after {number} records; the same command goes on from there.",
+        "dry run": "Nothing was written: this was a dry run.",
+    },
+    "fr": {
+        "colon": " : ",
+        "one new": "nouvelle",
+        "one refused": "refusée",
+        "new": "nouvelles",
+        "changed": "modifiées",
+        "unchanged": "inchangées",
+        "refused": "refusées",
+        "not ready": "pas prêtes à être publiées",
+        "duplicate": "{id} fait peut-être double emploi avec {other} ({reason})",
+        "more": "… et {number} autres ; --report FICHIER.csv les a toutes",
+        "stopped": "Arrêté après {number} fiches ; la même commande continue de là.",
+        "dry run": "Rien n’a été écrit : c’était un essai.",
+    },
+}
+"""The words of the report; outcomes are those of records."""
 
 
 def run(
@@ -36,9 +69,10 @@ def run(
     report: Path | None,
     author: str,
     as_json: bool,
+    language: str = "en",
     **options: Any,
 ) -> ImportReport:
-    """Import the files and print what came of it. Whoever has the folder may do everything, alone."""
+    """Import the files and print what came of it, in a language. Whoever has the folder may do everything, alone."""
     if report is not None and report.suffix.lower() not in (".csv", ".json"):
         raise BadRequest(f"--report {quoted(report.name)}: the ending tells the format; use .csv or .json")
     try:
@@ -48,7 +82,7 @@ def run(
     rights = Rights(catalogue.ledger, catalogue._not_found)
     rights.second_person = False
     imports = Imports(catalogue, rights)
-    chosen = ImportOptions(mapping=_mapping(mapping), **options)
+    chosen = ImportOptions(mapping=_mapping(mapping), language=language, **options)
     sources = [ImportFile.at(file) for file in files]
     with stopping() as stop, progress_bar() as progress:
         if dry_run:
@@ -60,7 +94,7 @@ def run(
     if as_json:
         print_json(told.as_json())
     else:
-        _print(told)
+        _print(told, language)
     return told
 
 
@@ -95,39 +129,41 @@ def _write(told: ImportReport, place: Path) -> None:
         raise UnreadableInput(f"{place.name}: cannot be written ({error.strerror})") from None
 
 
-def _print(told: ImportReport) -> None:
+def _print(told: ImportReport, language: str) -> None:
     """What a person wants to know: what was refused and doubtful, what a dry run would change, then the counts."""
-    lines = [line for row in told.rows for line in _told(row)]
+    words = WORDS[language]
+    lines = [line for row in told.rows for line in _told(row, words)]
     if told.dry_run:
-        lines += [line for row in told.rows for line in _to_come(row)]
-    for line in lines[:SHOWN]:
-        print(line)
+        lines += [line for row in told.rows for line in _to_come(row, words, language)]
+    shown = lines[:SHOWN]
     if len(lines) > SHOWN:
-        print(f"… and {len(lines) - SHOWN} more; --report FILE.csv has all")
-    for line in told.lines():
-        print(line)
+        shown.append(words["more"].format(number=len(lines) - SHOWN))
+    for line in (*shown, *told.lines(language)):
+        print(spaced(line) if language == "fr" else line)
     needing = sum(1 for row in told.rows if row.outcome != "refused" and row.missing)
-    print_table([*told.counts, "not ready to publish"], [(*told.counts.values(), needing)])
+    print_table([*(words[outcome] for outcome in told.counts), words["not ready"]], [(*told.counts.values(), needing)])
     if told.stopped:
-        print(f"Stopped after {told.written} records; the same command goes on from there.")
+        print(words["stopped"].format(number=told.written))
     elif told.dry_run:
-        print("Nothing was written: this was a dry run.")
+        print(words["dry run"])
 
 
-def _told(row: Any) -> Iterator[str]:
+def _told(row: RowReport, words: Mapping[str, str]) -> Iterator[str]:
+    colon = words["colon"]
     for problem in row.problems:
-        yield ": ".join(part for part in (row.place, "refused", problem.field, problem.message) if part)
+        yield colon.join(part for part in (row.place, words["one refused"], problem.field, problem.message) if part)
     for one in row.duplicates:
-        yield f"{row.place}: {row.id} may be a duplicate of {one.id} ({one.reason})"
+        yield f"{row.place}{colon}{words['duplicate'].format(id=row.id, other=one.id, reason=one.reason)}"
     for note in row.notes:
-        yield f"{row.place}: {note}"
+        yield f"{row.place}{colon}{note}"
 
 
-def _to_come(row: Any) -> Iterator[str]:
+def _to_come(row: RowReport, words: Mapping[str, str], language: str) -> Iterator[str]:
+    colon = words["colon"]
     if row.outcome == "new":
-        yield f"{row.place}: new: {row.id}"
+        yield colon.join((row.place, words["one new"], row.id))
     for one in row.differences:
-        yield f"{row.place}: {row.id}: {describe(one)}"
+        yield colon.join((row.place, row.id, describe(one, language)))
 
 
 @contextmanager

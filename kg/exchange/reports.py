@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -132,20 +132,45 @@ class ImportReport:
         """The table as CSV, for a spreadsheet program."""
         write_csv(self.sheet(), out)
 
-    def lines(self) -> Iterator[str]:
-        """What is to be told beside the counts, in sentences."""
+    def lines(self, language: str = "en") -> Iterator[str]:
+        """What is to be told beside the counts, in sentences. A mapping's own reasons stand as it gives them.
+
+        >>> list(ImportReport(files=[{"name": "x.csv", "rows": 2, "encoding": "UTF-8"}]).lines("fr"))
+        ['x.csv : lu en UTF-8 ; lignes : 2']
+        """
+        said = _SAID.get(language, _SAID["en"])
         for file in self.files:
-            yield f"{file['name']}: {file['rows']} rows, read as {file['encoding']}"
+            yield said["file"].format(**file)
         for message in self.unknown:
-            yield f"not read: {message}"
+            yield said["not read"].format(what=message)
         for column, reason in self.not_used.items():
-            yield f"column not used: {column}" + (f" ({reason})" if reason else "")
+            yield said["not used"].format(what=column) + (f" ({reason})" if reason else "")
         for reason, count in self.skipped.most_common():
-            yield f"passed over: {count} rows, {reason}"
+            yield said["passed over"].format(count=count, reason=reason)
         for thing in self.ignored:
-            yield f"ignored: {thing}"
+            yield said["ignored"].format(what=thing)
         if self.attribution:
-            yield f"source: {self.attribution}"
+            yield said["source"].format(what=self.attribution)
+
+
+_SAID: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "file": "{name}: read as {encoding}; rows: {rows}",
+        "not read": "not read: {what}",
+        "not used": "column not used: {what}",
+        "passed over": "passed over: {reason}; rows: {count}",
+        "ignored": "ignored: {what}",
+        "source": "source: {what}",
+    },
+    "fr": {
+        "file": "{name} : lu en {encoding} ; lignes : {rows}",
+        "not read": "non lu : {what}",
+        "not used": "colonne non utilisée : {what}",
+        "passed over": "laissé de côté : {reason} ; lignes : {count}",
+        "ignored": "ignoré : {what}",
+        "source": "source : {what}",
+    },
+}
 
 
 def _cells(row: RowReport) -> dict[str, Any]:

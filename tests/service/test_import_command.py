@@ -39,6 +39,12 @@ def test_a_table_is_looked_at_imported_and_written_back(folder):
     assert "cities.csv line 4: refused: country" in dry.stdout
     assert "cities.csv line 2: gent: Name (fr): “Gand” added" in dry.stdout
     assert "cities.csv line 3: new: riga" in dry.stdout
+    in_french = run(folder, "import", "cities.csv", "--dry-run", "--lang", "fr").stdout.replace("\u00a0", " ")
+    assert "cities.csv line 4 : refusée : country : " in in_french
+    assert "cities.csv line 2 : gent : Nom (fr) : « Gand » ajouté" in in_french
+    assert "cities.csv line 3 : nouvelle : riga" in in_french
+    assert "cities.csv : lu en UTF-8\u202f; lignes : 3" in in_french
+    assert "Rien n’a été écrit" in in_french
     with (folder / "report.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["outcome"] for row in csv.DictReader(file)] == ["changed", "new", "refused"]
     told = json.loads(run(folder, "import", "cities.csv", "--json", "--report", "report.json").stdout)
