@@ -481,7 +481,8 @@ class SearchView:
     ) -> list[Understood]:
         """Needs that the model reads, with their themes weighed by it; in other languages words are all there is."""
         weighed = list(understood)
-        places = [place for place, one in enumerate(understood) if one.situation == "read"]
+        # Two words of an unsure language are searched as English; their meaning is then a guess, and no theme rests on it.
+        places = [place for place, one in enumerate(understood) if one.situation == "read" and one.help.model]
         known = self._theme_meanings() if places else None
         if known is not None and known.themes:
             for place, row in zip(places, known.cosines(vectors[places]), strict=True):

@@ -199,7 +199,7 @@ def _standing(request: Request, kind: Kind, id: str) -> Standing:
         for revision in catalogue.ledger.history(kind.name, id)
         for rest in (revision.payload or "").split(f"<{thing}#")[1:]
     }
-    newest = catalogue.ledger.newest(kind.name, id)
+    newest = next(iter(catalogue.ledger.newest(kind.name, [id])), None)
     return Standing(thing, names, list(graph_from_ntriples(newest.payload)) if newest and newest.payload else ())
 
 

@@ -220,7 +220,7 @@ def test_a_withdrawn_record_leaves_a_tombstone(past: Past) -> None:
         seen = Seen(page.text)
         assert seen.all("html") == [{"lang": "fr"}]
         assert seen.texts["h1"] == ["Cette fiche a été retirée"]
-        assert "Motif : It never was a city." in " ".join(seen.texts["p"])
+        assert "Motif\u00a0: It never was a city." in " ".join(seen.texts["p"])
 
 
 def test_a_merged_record_leads_to_the_one_that_took_its_place(past: Past) -> None:
