@@ -28,7 +28,7 @@
 
 A message says what was wrong, where, and what would be right, with the value quoted. It never
 shows paths outside the data folder, addresses or tokens. Refusals that people meet at work (who they are,
-what they may, states, revisions, what is not there) are told in English and French.
+what they may, states, revisions, what is not there, queries) are told in English and French.
 """
 
 from __future__ import annotations
@@ -96,6 +96,15 @@ def quoted(value: object, limit: int = 60) -> str:
     """
     text = str(value)
     return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def figures(number: int) -> tuple[str, str]:
+    """A whole number as it is written in English and in French.
+
+    >>> figures(20_000)
+    ('20,000', '20\\u202f000')
+    """
+    return f"{number:,}", f"{number:,}".replace(",", "\u202f")
 
 
 def in_french(kind: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
+from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kg.errors import figures
 from service.negotiation import preferred
 
 DISCARD_BYTES = 64_000_000
@@ -58,7 +59,14 @@ class BodyLimit:
             if max(seen, declared) > limit_bytes:
                 if message.get("more_body"):
                     await discard(receive)
-                raise HTTPException(413, f"a request body may have {limit_bytes:,} bytes at most")
+                most, most_in_french = figures(limit_bytes)
+                raise HTTPException(
+                    413,
+                    {
+                        "en": f"a request body may have {most} bytes at most",
+                        "fr": f"le corps d’une demande peut compter {most_in_french} octets au plus",
+                    },
+                )
             return message
 
         await self.app(scope, limited, send)

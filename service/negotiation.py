@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import Header, Query
+from fastapi import Header, HTTPException, Query
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 
 PROBLEM = "application/problem+json"
 
@@ -141,7 +140,7 @@ def answers_as(*offered: str) -> Callable[..., Awaitable[str]]:
     async def chosen(accept: Annotated[str | None, Header(include_in_schema=False)] = None) -> str:
         media_type = acceptable(accept, [*offered, PROBLEM])
         if media_type is None:
-            raise HTTPException(406, " or ".join(offered))
+            raise HTTPException(406, [*offered])
         return offered[0] if media_type == PROBLEM else media_type
 
     return chosen

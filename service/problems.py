@@ -148,7 +148,7 @@ PROTOCOL_ROWS: Mapping[int, tuple[Row, Mapping[str, str]]] = {
         {"en": "{path} does not answer {method}", "fr": "{path} ne répond pas à {method}"},
     ),
     406: (
-        Row("not-acceptable", 406, "No form fits the Accept header", "Aucune forme ne convient à l’en-tête Accept"),
+        Row("not-acceptable", 406, "No form fits what is asked for", "Aucune forme ne convient à ce qui est demandé"),
         {"en": "{path} answers only as {detail}", "fr": "{path} ne répond que sous ces formes : {detail}"},
     ),
     413: (ROWS[errors.TooLarge], {"en": "{detail}"}),
@@ -315,14 +315,25 @@ async def _of_validation(request: Request, error: Exception) -> Response:
     return refusal_of_validation(error.errors()).response(request)
 
 
+_OR = {"en": " or ", "fr": " ou "}
+
+
 async def _of_protocol(request: Request, error: Exception) -> Response:
-    """404, 405, 406, 413 and the like, raised by the framework or by our own middleware; and what OPTIONS asks for."""
+    """404, 405, 406, 413 and the like, raised by the framework or by our own middleware; and what OPTIONS asks for.
+
+    FastAPI's own class takes any detail: a message by language is the whole one, a list fills the template with what there is.
+    """
     assert isinstance(error, HTTPException)
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(None, 204, {"Allow": _allowed(request)})
     row, template = PROTOCOL_ROWS.get(error.status_code, (_plain_row(error.status_code), {"en": "{detail}"}))
-    holes = {"path": quoted(request.url.path, 200), "method": request.method, "detail": error.detail}
-    detail = {language: text.format(**holes) for language, text in template.items()}
+    said: Any = error.detail
+    if isinstance(said, Mapping):
+        detail = said
+    else:
+        told = {language: or_.join(said) if isinstance(said, list) else said for language, or_ in _OR.items()}
+        holes = {"path": quoted(request.url.path, 200), "method": request.method}
+        detail = {language: text.format(**holes, detail=told[language]) for language, text in template.items()}
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
     refusal = Refusal(row, detail)
     for_people = most_wanted(request.headers.get("accept"), [MEDIA_TYPE], only_by_name=["text/html"]) == "text/html"

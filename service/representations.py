@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from rdflib import Graph
-from starlette.exceptions import HTTPException
 
 from service.negotiation import acceptable
 
@@ -52,7 +51,7 @@ def chosen(request: Request, offered: Sequence[str]) -> str:
     """The media type that the request's Accept header asks for; 406, listing what there is, when none fits."""
     media_type = acceptable(request.headers.get("accept"), offered)
     if media_type is None:
-        raise HTTPException(406, " or ".join(offered))
+        raise HTTPException(406, [*offered])
     return media_type
 
 

@@ -153,9 +153,11 @@ def test_ten_megabytes_in_chunks_are_refused_as_they_come(client: httpx.Client) 
         for _ in range(100):
             yield b"x" * 100_000
 
-    answer = client.post("/api/suggestions", content=chunks(), headers={"Content-Type": "application/json"})
-    assert answer.status_code == 413
+    headers = {"Content-Type": "application/json", "Accept-Language": "fr"}
+    answer = client.post("/api/suggestions", content=chunks(), headers=headers)
+    assert (answer.status_code, answer.headers["content-language"]) == (413, "fr")
     assert answer.json()["type"].endswith("/too-large")
+    assert answer.json()["detail"] == "le corps d’une demande peut compter 1\u202f000\u202f000 octets au plus"
 
 
 def test_a_body_of_lying_length_harms_nobody(server: Server) -> None:

@@ -104,6 +104,9 @@ def test_forms_that_there_are_not_are_refused_with_those_that_there_are(client: 
     assert answer.status_code == 406
     for format in DOCUMENTS:
         assert format.media_type in answer.json()["detail"]
+    in_french = client.get(PRACTICE, headers={"Accept": "image/png", "Accept-Language": "fr"}).json()["detail"]
+    assert "ne répond que sous ces formes : text/turtle ou " in in_french
+    assert " or " not in in_french
 
 
 @pytest.mark.parametrize(
