@@ -44,4 +44,9 @@ class Turns:
 
     @staticmethod
     def _busy() -> Busy:
-        return Busy("the service is busy; send the same request again in a few seconds")
+        return Busy(
+            {
+                "en": "the service is busy; send the same request again in a few seconds",
+                "fr": "le service est occupé ; renvoyez la même demande dans quelques secondes",
+            }
+        )

@@ -20,7 +20,7 @@ from urllib.parse import urljoin
 import pyoxigraph as ox
 from rdflib import SDO
 
-from kg.errors import BadQuery, RefusedQuery, Words, quoted
+from kg.errors import BadQuery, RefusedQuery, figures, quoted
 from kg.vocabulary import MG, PREFIXES
 
 Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
@@ -36,6 +36,11 @@ LONGEST_TEXT_CHARS = 20_000
 GOOD_USE = (
     'write SERVICE mg:search { ?practice mg:query "one desk for newcomers"@en ; mg:score ?score ; mg:limit 20 ; '
     "mg:passage ?text }, with variables of your own; add `a schema:City` to get cities; all but mg:query may be left out"
+)
+GOOD_USE_IN_FRENCH = (
+    'écrivez SERVICE mg:search { ?practice mg:query "un guichet pour les nouveaux arrivants"@fr ; mg:score ?score ; '
+    "mg:limit 20 ; mg:passage ?text }, avec vos propres variables ; ajoutez `a schema:City` pour obtenir des villes ; tout "
+    "sauf mg:query peut être omis"
 )
 
 _UPDATES = frozenset({"INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "COPY", "MOVE", "ADD"})
@@ -209,7 +214,12 @@ def _unescaped(query: str) -> str:
             return match[0]
         number = int(digits, 16)
         if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF or number in (0, 0x5C):
-            _bad(query, match.start(), f"{match[0]} cannot stand here; write a backslash as \\\\")
+            _bad(
+                query,
+                match.start(),
+                f"{match[0]} cannot stand here; write a backslash as \\\\",
+                f"{match[0]} n’a pas sa place ici ; écrivez une barre oblique inverse \\\\",
+            )
         return chr(number)
 
     return _ESCAPE.sub(character, query)
@@ -220,12 +230,21 @@ def _place(text: str, position: int) -> str:
     return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
 
 
-def _place_in_french(text: str, position: int) -> str:
-    return _place(text, position).replace("line", "ligne").replace("column", "colonne")
+def _told(text: str, position: int, english: str, french: str) -> dict[str, str]:
+    """A message in both languages, with the line and column that it is about in front."""
+    place = _place(text, position)
+    return {
+        "en": f"{place}: {english}",
+        "fr": f"{place.replace('line', 'ligne').replace('column', 'colonne')} : {french}",
+    }
 
 
-def _bad(text: str, position: int, reason: str) -> NoReturn:
-    raise BadQuery(f"{_place(text, position)}: {reason}")
+def _bad(text: str, position: int, english: str, french: str) -> NoReturn:
+    raise BadQuery(_told(text, position, english, french))
+
+
+def _refuse(text: str, position: int, english: str, french: str) -> NoReturn:
+    raise RefusedQuery(_told(text, position, english, french))
 
 
 _ENGINES = re.compile(r"error at (\d+):(\d+): expected (?:one of )?(.*)", re.DOTALL)
@@ -235,7 +254,7 @@ _NOT_SPARQL = frozenset({"LATERAL", "SERVICE"})
 SHOWN_BEFORE_CHARS = 30
 
 
-def explained(query: str, error: SyntaxError) -> Words:
+def explained(query: str, error: SyntaxError) -> dict[str, str]:
     """Why the engine cannot read a query, in English and French, with line and column.
 
     The engine lists all that it could have read there, characters of names too; of that the words and signs are told, and
@@ -261,7 +280,7 @@ def explained(query: str, error: SyntaxError) -> Words:
     else:
         before = quoted(query[max(0, position - SHOWN_BEFORE_CHARS) : position])
         english, french = f"{english}, after {before}", f"{french}, après {before}"
-    return {"en": f"{_place(query, position)}: {english}", "fr": f"{_place_in_french(query, position)} : {french}"}
+    return _told(query, position, english, french)
 
 
 def _position(text: str, line: int, column: int) -> int:
@@ -341,8 +360,10 @@ class _Reader:
             match = _TOKEN.match(self._text, position)
             if match is None:
                 character = self._text[position]
-                hint = "a string that does not end" if character in "'\"" else f"{quoted(character)} cannot stand here"
-                _bad(self._text, position, hint)
+                if character in "'\"":
+                    _bad(self._text, position, "a string that does not end", "une chaîne qui ne se termine pas")
+                english, french = f"{quoted(character)} cannot stand here", f"{quoted(character)} n’a pas sa place ici"
+                _bad(self._text, position, english, french)
             tokens.append(_Token(match.lastgroup or "", match[0], position))
             position = match.end()
         return tokens
@@ -370,7 +391,7 @@ class _Reader:
     def _next(self) -> _Token:
         token = self._peek()
         if token is None:
-            _bad(self._text, len(self._text), "the query ends too early")
+            _bad(self._text, len(self._text), "the query ends too early", "la requête se termine trop tôt")
         self._at += 1
         return token
 
@@ -384,20 +405,35 @@ class _Reader:
                 continue
             label = self._expect("name")
             if not label.text.endswith(":") or label.text.count(":") > 1:
-                _bad(self._text, label.start, f"{quoted(label.text)} is no prefix; write one like mg:")
+                _bad(
+                    self._text,
+                    label.start,
+                    f"{quoted(label.text)} is no prefix; write one like mg:",
+                    f"{quoted(label.text)} n’est pas un préfixe ; un préfixe s’écrit comme mg:",
+                )
             self._check_prefix(label)
             self._prefixes[label.text[:-1]] = urljoin(self._base, self._expect("iri").text[1:-1])
 
     def _expect(self, kind: str) -> _Token:
         token = self._keep()
         if token.kind != kind:
-            _bad(self._text, token.start, f"after BASE or PREFIX, {quoted(token.text)} cannot stand here")
+            _bad(
+                self._text,
+                token.start,
+                f"after BASE or PREFIX, {quoted(token.text)} cannot stand here",
+                f"après BASE ou PREFIX, {quoted(token.text)} n’a pas sa place ici",
+            )
         return token
 
     def _form(self) -> Form:
         token = self._peek()
         if token is None:
-            raise BadQuery("the query is empty; it begins with SELECT, ASK, CONSTRUCT or DESCRIBE")
+            raise BadQuery(
+                {
+                    "en": "the query is empty; it begins with SELECT, ASK, CONSTRUCT or DESCRIBE",
+                    "fr": "la requête est vide ; elle commence par SELECT, ASK, CONSTRUCT ou DESCRIBE",
+                }
+            )
         if token.kind == "word" and token.upper in _CHANGES:
             self._refuse_update(token)
         if token.kind != "word" or token.upper not in _FORMS:
@@ -405,6 +441,7 @@ class _Reader:
                 self._text,
                 token.start,
                 f"{quoted(token.text)} begins no query; SELECT, ASK, CONSTRUCT or DESCRIBE do",
+                f"aucune requête ne commence par {quoted(token.text)}, mais par SELECT, ASK, CONSTRUCT ou DESCRIBE",
             )
         self._keep()
         return _FORMS[token.upper]
@@ -423,38 +460,51 @@ class _Reader:
 
     def _check_word(self, token: _Token) -> None:
         if "SERVICE" in token.upper:
-            _bad(self._text, token.start, f"{quoted(token.text)} is no word of SPARQL; put a space around SERVICE")
+            _bad(
+                self._text,
+                token.start,
+                f"{quoted(token.text)} is no word of SPARQL; put a space around SERVICE",
+                f"{quoted(token.text)} n’est pas un mot de SPARQL ; mettez une espace avant et après SERVICE",
+            )
         if token.upper in _UPDATES:
             self._refuse_update(token)
 
     def _refuse_update(self, token: _Token) -> NoReturn:
-        raise RefusedQuery(
-            {
-                "en": f"{_place(self._text, token.start)}: {token.upper} is refused: queries here change nothing. "
-                "Records are added and changed by curators, one at a time.",
-                "fr": f"{_place_in_french(self._text, token.start)} : {token.upper} est refusé : ici, les requêtes ne "
-                "modifient rien. Les curateurs ajoutent et modifient les fiches, une par une.",
-            }
+        _refuse(
+            self._text,
+            token.start,
+            f"{token.upper} is refused: queries here change nothing. "
+            "Records are added and changed by curators, one at a time.",
+            f"{token.upper} est refusé : ici, les requêtes ne modifient rien. "
+            "Les curateurs ajoutent et modifient les fiches, une par une.",
         )
 
     def _check_prefix(self, token: _Token) -> None:
         prefix = token.text.partition(":")[0]
         if "SERVICE" in prefix.upper():
-            raise RefusedQuery(
-                {
-                    "en": f"{_place(self._text, token.start)}: the prefix {quoted(prefix + ':')} is refused, because the "
-                    "engine would read SERVICE in it; choose another.",
-                    "fr": f"{_place_in_french(self._text, token.start)} : le préfixe {quoted(prefix + ':')} est refusé, "
-                    "car le moteur y lirait SERVICE ; choisissez-en un autre.",
-                }
+            _refuse(
+                self._text,
+                token.start,
+                f"the prefix {quoted(prefix + ':')} is refused, because the engine would read SERVICE in it; choose another.",
+                f"le préfixe {quoted(prefix + ':')} est refusé, car le moteur y lirait SERVICE ; choisissez-en un autre.",
             )
         if not self._open and prefix.upper().startswith("FROM"):
-            _bad(self._text, token.start, f"put a space after FROM, or choose another prefix than {quoted(prefix)}")
+            _bad(
+                self._text,
+                token.start,
+                f"put a space after FROM, or choose another prefix than {quoted(prefix)}",
+                f"mettez une espace après FROM, ou choisissez un autre préfixe que {quoted(prefix)}",
+            )
 
     def _check_comparison(self, token: _Token) -> None:
         """Where an operator may stand, `<` may be "less than", and what follows it anything."""
         if self._may_compare(self._at) and _CALLS_OUT.search(token.upper):
-            _bad(self._text, token.start, "put a space after <, or write the brackets of an address as %28 and %29")
+            _bad(
+                self._text,
+                token.start,
+                "put a space after <, or write the brackets of an address as %28 and %29",
+                "mettez une espace après <, ou écrivez les parenthèses d’une adresse %28 et %29",
+            )
 
     def _may_compare(self, place: int) -> bool:
         """Whether a token stands behind a value, inside round brackets."""
@@ -468,9 +518,19 @@ class _Reader:
         if token.text in _BRACKETS.values():
             self._open.append(token.text)
             if len(self._open) > DEEPEST:
-                _bad(self._text, token.start, f"brackets are nested more than {DEEPEST} deep; write a flatter query")
+                _bad(
+                    self._text,
+                    token.start,
+                    f"brackets are nested more than {DEEPEST} deep; write a flatter query",
+                    f"les parenthèses sont imbriquées sur plus de {DEEPEST} niveaux ; écrivez une requête moins imbriquée",
+                )
         elif token.text in _BRACKETS and (not self._open or self._open.pop() != _BRACKETS[token.text]):
-            _bad(self._text, token.start, f"{quoted(token.text)} closes nothing that is open")
+            _bad(
+                self._text,
+                token.start,
+                f"{quoted(token.text)} closes nothing that is open",
+                f"{quoted(token.text)} ne ferme rien d’ouvert",
+            )
 
     # FROM
 
@@ -479,10 +539,20 @@ class _Reader:
         if token.kind == "word" and token.upper == "NAMED":
             token, graphs = self._keep(), self._named
         if self._open or token.kind not in ("iri", "name"):
-            _bad(self._text, begin.start, "FROM stands before WHERE and names a graph, such as FROM <https://…#record>")
+            _bad(
+                self._text,
+                begin.start,
+                "FROM stands before WHERE and names a graph, such as FROM <https://…#record>",
+                "FROM se place avant WHERE et nomme un graphe, comme FROM <https://…#record>",
+            )
         graph = self._known(token)
         if not graph:
-            _bad(self._text, token.start, f"the prefix of {quoted(token.text)} is not declared")
+            _bad(
+                self._text,
+                token.start,
+                f"the prefix of {quoted(token.text)} is not declared",
+                f"le préfixe de {quoted(token.text)} n’est pas déclaré",
+            )
         graphs.append(graph)
 
     def _known(self, token: _Token) -> str:
@@ -502,34 +572,36 @@ class _Reader:
         if target.kind == "word" and target.upper == "SILENT":
             target = self._next()
         if self._known(target) != str(MG.search):
-            bound = self._mg_elsewhere(target)
-            raise RefusedQuery(
-                {
-                    "en": f"{_place(self._text, begin.start)}: SERVICE is refused: queries here never call other "
-                    f"addresses{bound['en'] or _elsewhere(target.text)['en']}",
-                    "fr": f"{_place_in_french(self._text, begin.start)} : SERVICE est refusé : ici, les requêtes "
-                    f"n’appellent aucune autre adresse{bound['fr'] or _elsewhere(target.text)['fr']}",
-                }
+            english, french = self._mg_elsewhere(target) or _elsewhere(target)
+            _refuse(
+                self._text,
+                begin.start,
+                f"SERVICE is refused: queries here never call other addresses{english}",
+                f"SERVICE est refusé : ici, les requêtes n’appellent aucune autre adresse{french}",
             )
         opening = self._next()
         if opening.text != "{":
             self._misused(opening)
         search = self._read_search(begin)
         if len([piece for piece in self._pieces if isinstance(piece, Search)]) == MOST_SEARCHES:
-            _bad(self._text, begin.start, f"a query may search {MOST_SEARCHES} times at most")
+            _bad(
+                self._text,
+                begin.start,
+                f"a query may search {MOST_SEARCHES} times at most",
+                f"une requête peut chercher {MOST_SEARCHES} fois au plus",
+            )
         self._pieces.append(search)
 
-    def _mg_elsewhere(self, token: _Token) -> dict[str, str]:
-        """Tells that mg: stands for something else here; nothing where it does not, or the token is of another prefix."""
+    def _mg_elsewhere(self, token: _Token) -> tuple[str, str] | None:
+        """Tells, in English and French, that mg: stands for something else here; None where it does not, or the token
+        is of another prefix."""
         prefix, namespace = token.text.partition(":")[0], self._prefixes["mg"]
         if token.kind != "name" or prefix != "mg" or namespace == str(MG):
-            return {"en": "", "fr": ""}
-        return {
-            "en": f"; the prefix mg: is bound to {quoted(namespace)} here; leave that line out, or write "
-            f"PREFIX mg: <{MG}>.",
-            "fr": f" ; le préfixe mg: est lié ici à {quoted(namespace)} ; retirez cette ligne, ou écrivez "
-            f"PREFIX mg: <{MG}>.",
-        }
+            return None
+        return (
+            f"; the prefix mg: is bound to {quoted(namespace)} here; leave that line out, or write PREFIX mg: <{MG}>.",
+            f" ; le préfixe mg: est lié ici à {quoted(namespace)} ; retirez cette ligne, ou écrivez PREFIX mg: <{MG}>.",
+        )
 
     def _read_search(self, begin: _Token) -> Search:
         found: dict[str, Any] = {}
@@ -568,7 +640,12 @@ class _Reader:
             return self._query_text(value)
         if said == str(MG.limit) and value.text.isascii() and value.text.isdigit():
             if not 1 <= int(value.text[:9]) <= MOST_HITS:
-                _bad(self._text, value.start, f"mg:limit is a number from 1 to {MOST_HITS}; {GOOD_USE}")
+                _bad(
+                    self._text,
+                    value.start,
+                    f"mg:limit is a number from 1 to {MOST_HITS}; {GOOD_USE}",
+                    f"mg:limit est un nombre de 1 à {MOST_HITS} ; {GOOD_USE_IN_FRENCH}",
+                )
             return {"limit": int(value.text[:9])}
         if said in (str(MG.score), str(MG.passage)) and value.kind == "variable":
             return {said.rpartition("#")[2]: value.text}
@@ -580,8 +657,14 @@ class _Reader:
         quotes = 3 if token.text[:3] in ("'''", '"""') else 1
         text = _ECHAR.sub(lambda match: _ECHARS.get(match[1], match[0]), token.text[quotes:-quotes])
         if not text.strip() or len(text) > LONGEST_TEXT_CHARS:
-            rule = f"the text of mg:query has 1 to {LONGEST_TEXT_CHARS:,} characters, not only white space"
-            _bad(self._text, token.start, f"{rule}; {GOOD_USE}")
+            most, most_in_french = figures(LONGEST_TEXT_CHARS)
+            _bad(
+                self._text,
+                token.start,
+                f"the text of mg:query has 1 to {most} characters, not only white space; {GOOD_USE}",
+                f"le texte de mg:query compte de 1 à {most_in_french} caractères, pas seulement des espaces ; "
+                f"{GOOD_USE_IN_FRENCH}",
+            )
         following = self._peek()
         if following is not None and following.kind == "language":
             return {"text": text, "language": self._next().text[1:].lower()}
@@ -594,13 +677,32 @@ class _Reader:
         return self._next()
 
     def _misused(self, token: _Token) -> NoReturn:
-        good_use = self._mg_elsewhere(token)["en"] or f"; {GOOD_USE}"
-        _bad(self._text, token.start, f"{quoted(token.text)} does not fit into a search{good_use}")
+        english, french = self._mg_elsewhere(token) or (f"; {GOOD_USE}", f" ; {GOOD_USE_IN_FRENCH}")
+        _bad(
+            self._text,
+            token.start,
+            f"{quoted(token.text)} does not fit into a search{english}",
+            f"{quoted(token.text)} n’a pas sa place dans une recherche{french}",
+        )
 
 
-def _elsewhere(address: str) -> dict[str, str]:
-    """What to do in place of a call to an address."""
-    return {
-        "en": f". Ask {quoted(address)} yourself and put its answer in VALUES. Only SERVICE mg:search is known.",
-        "fr": f". Interrogez {quoted(address)} vous-même et mettez sa réponse dans VALUES. Seul SERVICE mg:search est connu.",
-    }
+def _elsewhere(target: _Token) -> tuple[str, str]:
+    """What to do in place of a call to an address, in English and French."""
+    shown = quoted(target.text)
+    if target.kind == "variable":
+        english = (
+            f"The variable {shown} cannot name an address here: ask each one yourself and put its answer in VALUES"
+        )
+        french = (
+            f"La variable {shown} ne peut pas nommer d’adresse ici : interrogez chacune vous-même et mettez sa réponse "
+            "dans VALUES"
+        )
+    elif target.kind in ("iri", "name"):
+        english = f"Ask {shown} yourself and put its answer in VALUES"
+        french = f"Interrogez {shown} vous-même et mettez sa réponse dans VALUES"
+    else:
+        english, french = f"{shown} names none", f"{shown} n’en nomme aucune"
+    return (
+        f". {english}. Only SERVICE mg:search is known.",
+        f". {french}. Seul SERVICE mg:search est connu.",
+    )

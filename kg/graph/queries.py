@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from kg.errors import BadQuery, Busy, KgError, RefusedQuery, TooLarge, TooSlow
+from kg.errors import BadQuery, Busy, KgError, RefusedQuery, TooLarge, TooSlow, figures
 from kg.graph.guard import Hit, Search
 from kg.graph.store import OxigraphStore
 from kg.graph.worker import GRAPHS, HEAD, TABLES, frame, receive
@@ -67,6 +67,36 @@ TO_NARROW = (
     "begin with the narrowest pattern, name what you look for in VALUES, join every pattern with another by a "
     "variable, and ask for fewer columns or groups"
 )
+TO_NARROW_IN_FRENCH = (
+    "commencez par le motif le plus étroit, nommez dans VALUES ce que vous cherchez, liez chaque motif à un autre par une "
+    "variable, et demandez moins de colonnes ou de groupes"
+)
+
+_STARTING_AGAIN = {
+    "en": "queries are being started again; send the same one in a few seconds",
+    "fr": "le service des requêtes redémarre ; renvoyez la même requête dans quelques secondes",
+}
+_NOT_YET = {
+    "en": "queries cannot be answered yet; send the same one again in a few seconds",
+    "fr": "les requêtes ne peuvent pas encore recevoir de réponse ; renvoyez la même dans quelques secondes",
+}
+_IN_LINE = {
+    "en": "many queries are being answered just now; send the same one again in a few seconds",
+    "fr": "beaucoup de requêtes sont en cours en ce moment ; renvoyez la même dans quelques secondes",
+}
+_STOPPING = {"en": "the service is stopping", "fr": "le service est en train de s’arrêter"}
+_NO_SEARCH = {
+    "en": "this service has no search: SERVICE mg:search cannot be answered",
+    "fr": "ce service n’a pas de recherche : SERVICE mg:search ne peut pas recevoir de réponse",
+}
+_TOO_DEEP = {
+    "en": "the query is nested too deeply to be read, or its patterns are too many; write a flatter one",
+    "fr": "la requête est trop imbriquée pour être lue, ou ses motifs sont trop nombreux ; écrivez-en une plus simple",
+}
+_GIVEN_UP = {
+    "en": "the query cannot be answered: the engine gave up on it; write it in another way",
+    "fr": "la requête ne peut pas recevoir de réponse : le moteur y a renoncé ; écrivez-la autrement",
+}
 
 
 @dataclass(frozen=True)
@@ -199,16 +229,27 @@ class QueryService:
         """
         length = len(question.query.encode("utf-8", "replace"))
         if length > self.limits.query_bytes:
-            raise TooLarge(f"the query has {length:,} bytes; {self.limits.query_bytes:,} are allowed")
+            (long, long_in_french), (most, most_in_french) = figures(length), figures(self.limits.query_bytes)
+            raise TooLarge(
+                {
+                    "en": f"the query has {long} bytes; {most} are allowed",
+                    "fr": f"la requête compte {long_in_french} octets ; {most_in_french} sont admis",
+                }
+            )
         if question.query.encode("utf-8", "ignore") != question.query.encode("utf-8", "replace"):
-            raise BadQuery("the query has characters that are no text (halves of surrogate pairs)")
+            raise BadQuery(
+                {
+                    "en": "the query has characters that are no text (halves of surrogate pairs)",
+                    "fr": "la requête contient des caractères qui ne sont pas du texte (moitiés de paires de substitution)",
+                }
+            )
         async with self._line.place(client):
             for retry in (True, False):
                 try:
                     return await self._answered(question)
                 except _ProcessGone:
                     if not retry or self._closed:
-                        raise Busy("queries are being started again; send the same one in a few seconds") from None
+                        raise Busy(_STARTING_AGAIN) from None
         raise AssertionError
 
     async def _answered(self, question: Question) -> Answer:
@@ -220,9 +261,7 @@ class QueryService:
                 said, body = await self._asked(holder, child, question)
             healthy = said.get("grown_bytes", 0) < self.limits.memory_bytes // 4
         except TimeoutError:
-            raise TooSlow(
-                f"the query did not finish within {self.limits.deadline_seconds:g} seconds and was stopped; {TO_NARROW}"
-            ) from None
+            raise self._too_much_time() from None
         except EOFError:
             await self._explain(holder, child)
         finally:
@@ -243,7 +282,7 @@ class QueryService:
 
     async def _found(self, search: Search) -> dict[str, Any]:
         if self._search is None:
-            return {"error": "this service has no search: SERVICE mg:search cannot be answered"}
+            return {"error": _NO_SEARCH}
         return {"hits": [asdict(hit) for hit in await asyncio.to_thread(self._search, search)]}
 
     def _read(self, said: dict[str, Any], body: bytes) -> Answer:
@@ -255,9 +294,24 @@ class QueryService:
             raise NoFormat("table" if body == b"table" else "graph")
         return Answer(said["media_type"], body)
 
+    def _too_much_time(self) -> TooSlow:
+        seconds = f"{self.limits.deadline_seconds:g}"
+        return TooSlow(
+            {
+                "en": f"the query did not finish within {seconds} seconds and was stopped; {TO_NARROW}",
+                "fr": f"la requête n’était pas finie au bout de {seconds.replace('.', ',')} secondes et a été arrêtée ; "
+                f"{TO_NARROW_IN_FRENCH}",
+            }
+        )
+
     def _too_much_memory(self) -> TooSlow:
-        megabytes = self.limits.memory_bytes // 1_000_000
-        return TooSlow(f"the query needs more than {megabytes:,} MB of memory and was stopped; {TO_NARROW}")
+        most, most_in_french = figures(self.limits.memory_bytes // 1_000_000)
+        return TooSlow(
+            {
+                "en": f"the query needs more than {most} MB of memory and was stopped; {TO_NARROW}",
+                "fr": f"la requête demande plus de {most_in_french} Mo de mémoire et a été arrêtée ; {TO_NARROW_IN_FRENCH}",
+            }
+        )
 
     async def _explain(self, holder: _Holder, child: _Child) -> NoReturn:
         """A child has died on a query: say of what."""
@@ -266,19 +320,17 @@ class QueryService:
         if ended_by == signal.SIGABRT:
             raise self._too_much_memory()
         if ended_by == signal.SIGSEGV:
-            raise BadQuery(
-                "the query is nested too deeply to be read, or its patterns are too many; write a flatter one"
-            )
+            raise BadQuery(_TOO_DEEP)
         if ended_by == signal.SIGKILL:
             raise _ProcessGone
-        raise BadQuery("the query cannot be answered: the engine gave up on it; write it in another way")
+        raise BadQuery(_GIVEN_UP)
 
     # Processes
 
     async def _ready(self) -> _Holder:
         """A holder whose children see every change, or can be told. Who waits for a start may leave it."""
         if self._closed:
-            raise Busy("the service is stopping")
+            raise Busy(_STOPPING)
         holder = self._holder
         if holder is not None and holder.is_usable():
             return holder
@@ -410,7 +462,7 @@ class _Line:
             ticket.called.result()
         except TimeoutError:
             self._leave(ticket)
-            raise _busy() from None
+            raise Busy(_IN_LINE) from None
         except BaseException:
             self._leave(ticket)
             raise
@@ -427,7 +479,7 @@ class _Line:
             greediest, most = in_line.most_common(1)[0]
             given_up = ticket if in_line[ticket.client] == most else self._newest(greediest)
             self._waiting.remove(given_up)
-            given_up.called.set_exception(_busy())
+            given_up.called.set_exception(Busy(_IN_LINE))
 
     def _newest(self, client: str) -> _Ticket:
         return next(one for one in reversed(self._waiting) if one.client == client)
@@ -450,10 +502,6 @@ class _Line:
             if not first.called.done():
                 self._running[first.client] += 1
                 first.called.set_result(None)
-
-
-def _busy() -> Busy:
-    return Busy("many queries are being answered just now; send the same one again in a few seconds")
 
 
 # ------------------------------------------------------------------------------------------- processes
@@ -804,7 +852,7 @@ def _started(graph: GraphStore, limits: Limits, told: Callable[[], None]) -> _Ho
                 return _OnDisk(graph, graph.folder.parent)
         return _InMemory(graph, told)
     except (OSError, _ProcessGone, KgError) as error:
-        raise Busy("queries cannot be answered yet; send the same one again in a few seconds") from error
+        raise Busy(_NOT_YET) from error
 
 
 def _state(graph: OxigraphStore) -> object:

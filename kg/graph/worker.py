@@ -29,7 +29,7 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from kg.errors import BadQuery, KgError, RefusedQuery, quoted
+from kg.errors import BadQuery, KgError, RefusedQuery, figures, quoted
 from kg.graph.guard import Checked, Hit, check, explained
 from kg.vocabulary import PREFIXES
 
@@ -232,11 +232,11 @@ class _TooMuch(Exception):
 
     def __init__(self, cap: int, what: tuple[str, str]) -> None:
         super().__init__(cap, what)
-        in_french = f"{cap:,}".replace(",", "\u202f")
+        most, most_in_french = figures(cap)
         self.texts = {
-            "en": f"the answer has more than {cap:,} {what[0]}, which is the most that is given; "
+            "en": f"the answer has more than {most} {what[0]}, which is the most that is given; "
             "add LIMIT, or ask for less",
-            "fr": f"la réponse compte plus de {in_french} {what[1]}, le maximum qui est donné ; "
+            "fr": f"la réponse compte plus de {most_in_french} {what[1]}, le maximum qui est donné ; "
             "ajoutez LIMIT, ou demandez moins",
         }
 
@@ -303,7 +303,12 @@ class _Child:
         except SyntaxError as error:
             raise BadQuery(explained(text, error)) from error
         except (OSError, ValueError, RuntimeError) as error:
-            raise BadQuery(f"the query cannot be answered: {error}") from error
+            raise BadQuery(
+                {
+                    "en": f"the query cannot be answered: {error}",
+                    "fr": f"la requête ne peut pas recevoir de réponse ; le moteur dit : « {error} »",
+                }
+            ) from error
 
     def _dataset(self, said: Mapping[str, Any], checked: Checked) -> dict[str, Any]:
         """What the query sees: the graphs that the request names, else those that FROM names, else all."""
@@ -321,7 +326,12 @@ class _Child:
         try:
             name = ox.NamedNode(iri)
         except ValueError as error:
-            raise BadQuery(f"{quoted(iri)} is no address of a graph: {error}") from error
+            raise BadQuery(
+                {
+                    "en": f"{quoted(iri)} is no address of a graph: {error}",
+                    "fr": f"{quoted(iri)} n’est pas l’adresse d’un graphe ; le moteur dit : « {error} »",
+                }
+            ) from error
         if not self._store.contains_named_graph(name):
             raise RefusedQuery(
                 {

@@ -8,21 +8,20 @@ wrong, `?format=` wins over Accept for links, and updates are refused with 403, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import Response
-from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from kg import errors
-from kg.errors import BadQuery, Busy, RefusedQuery, TooLarge, quoted
+from kg.errors import BadQuery, Busy, RefusedQuery, TooLarge, figures, quoted
 from kg.graph.guard import Hit, Search
 from kg.graph.queries import GRAPHS, TABLES, Answer, Limits, NoFormat, QueryService, Question
 from service.api.describing import OTHER_FORM, problems_of
@@ -30,7 +29,6 @@ from service.api.sparql_description import description, written
 from service.middleware import discard
 from service.negotiation import most_wanted
 from service.pages import sparql as pages
-from service.problems import PROTOCOL_ROWS, Refusal
 from service.representations import site_of
 from service.settings import Settings
 
@@ -228,23 +226,42 @@ async def ask_by_body(request: Request) -> Response:
     if media_type == UPDATE:
         raise RefusedQuery(NO_UPDATES)
     if media_type not in (FORM, QUERY) or charset not in ("", "utf-8", "utf8"):
-        detail = (
-            f"{quoted(request.headers.get('content-type', ''))} cannot be read here; send {QUERY} or {FORM}, in UTF-8"
+        said = quoted(request.headers.get("content-type", ""))
+        raise HTTPException(
+            415,
+            {
+                "en": f"{said} cannot be read here; send {QUERY} or {FORM}, in UTF-8",
+                "fr": f"{said} ne se lit pas ici ; envoyez {QUERY} ou {FORM}, en UTF-8",
+            },
         )
-        return Refusal(PROTOCOL_ROWS[415][0], detail).response(request)
     if (coding := request.headers.get("content-encoding", "identity")).lower() != "identity":
-        detail = f"the body is packed ({quoted(coding)}); send it as it is"
-        return Refusal(PROTOCOL_ROWS[415][0], detail).response(request)
+        raise HTTPException(
+            415,
+            {
+                "en": f"the body is packed ({quoted(coding)}); send it as it is",
+                "fr": f"le corps est compressé ({quoted(coding)}) ; envoyez-le tel quel",
+            },
+        )
     await _refuse_too_long(request, media_type)
     body = await request.body()
     if media_type == FORM:
         refused = sorted({name for name, _ in in_address} & {"query", "default-graph-uri", "named-graph-uri"})
         if refused:
-            raise BadQuery(f"{' and '.join(refused)} stood in the address; with a form all of it goes into the form")
+            raise BadQuery(
+                {
+                    "en": f"{' and '.join(refused)} stood in the address; with a form all of it goes into the form",
+                    "fr": f"l’adresse contenait {' et '.join(refused)} ; avec un formulaire, tout va dans le formulaire",
+                }
+            )
         return await _answered(request, _read(_parameters(body)))
     if any(name == "query" for name, _ in in_address):
-        raise BadQuery("there are two queries, one in the address and one in the body; send one")
-    return await _answered(request, _read([*in_address, ("query", _text(body, "the body"))]))
+        raise BadQuery(
+            {
+                "en": "there are two queries, one in the address and one in the body; send one",
+                "fr": "il y a deux requêtes, l’une dans l’adresse et l’autre dans le corps ; n’en envoyez qu’une",
+            }
+        )
+    return await _answered(request, _read([*in_address, ("query", _text(body, ("the body", "le corps")))]))
 
 
 async def _refuse_too_long(request: Request, media_type: str) -> None:
@@ -259,7 +276,13 @@ async def _refuse_too_long(request: Request, media_type: str) -> None:
     if said.isdecimal() and int(said[:20]) > allowed:
         if "close" in request.headers.get("connection", "").lower():
             await discard(request.receive)
-        raise TooLarge(f"the body has {int(said[:20]):,} bytes; {allowed:,} are allowed for a query sent like this")
+        (long, long_in_french), (most, most_in_french) = figures(int(said[:20])), figures(allowed)
+        raise TooLarge(
+            {
+                "en": f"the body has {long} bytes; {most} are allowed for a query sent like this",
+                "fr": f"le corps compte {long_in_french} octets ; {most_in_french} sont admis pour une requête envoyée ainsi",
+            }
+        )
 
 
 @router.options("/sparql", include_in_schema=False)
@@ -282,19 +305,32 @@ def _content_type(request: Request) -> tuple[str, str]:
     return media_type, charset
 
 
-def _text(raw: bytes, place: str) -> str:
+def _text(raw: bytes, place: tuple[str, str]) -> str:
+    """Bytes as text; `place` says in English and French where they stood."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadQuery(f"{place} is not UTF-8: byte {error.start + 1} fits no character") from error
+        raise BadQuery(
+            {
+                "en": f"{place[0]} is not UTF-8: byte {error.start + 1} fits no character",
+                "fr": f"{place[1]} n’est pas en UTF-8 : l’octet {error.start + 1} ne correspond à aucun caractère",
+            }
+        ) from error
 
 
 def _parameters(raw: bytes) -> list[tuple[str, str]]:
     """Name and value pairs of an address or form, decoded once."""
     try:
-        return parse_qsl(_text(raw, "the request"), keep_blank_values=True, errors="strict", max_num_fields=1000)
+        return parse_qsl(
+            _text(raw, ("the request", "la demande")), keep_blank_values=True, errors="strict", max_num_fields=1000
+        )
     except ValueError as error:
-        raise BadQuery("a parameter is not UTF-8, percent-encoded, or there are more than 1,000 of them") from error
+        raise BadQuery(
+            {
+                "en": "a parameter is not UTF-8, percent-encoded, or there are more than 1,000 of them",
+                "fr": "un paramètre n’est pas de l’UTF-8 codé en pour cent, ou il y en a plus de 1\u202f000",
+            }
+        ) from error
 
 
 def _read(parameters: Iterable[tuple[str, str]]) -> _Asked:
@@ -305,7 +341,13 @@ def _read(parameters: Iterable[tuple[str, str]]) -> _Asked:
     if "update" in values:
         raise RefusedQuery(NO_UPDATES)
     if len(values.get("query", ())) > 1:
-        raise BadQuery(f"query is given {len(values['query'])} times; give it once")
+        times, times_in_french = figures(len(values["query"]))
+        raise BadQuery(
+            {
+                "en": f"query is given {times} times; give it once",
+                "fr": f"query est donné {times_in_french} fois ; donnez-le une seule fois",
+            }
+        )
     format = _format_named(values.get("format", []))
     default, named = (values.get(f"{sort}-graph-uri") for sort in ("default", "named"))
     query = values.get("query", [None])[0]
@@ -316,7 +358,12 @@ def _format_named(said: list[str]) -> str | None:
     """One of NAMES, the first that is understood."""
     known = [ALSO_NAMED.get(one, one) for one in said if one in NAMES or one in ALSO_NAMED]
     if said and not known:
-        raise BadQuery(f"there is no format {quoted(said[0])}; there are {', '.join(NAMES)}")
+        raise BadQuery(
+            {
+                "en": f"there is no format {quoted(said[0])}; there are {', '.join(NAMES)}",
+                "fr": f"il n’y a pas de format {quoted(said[0])} ; il y a {', '.join(NAMES)}",
+            }
+        )
     return known[0] if known else None
 
 
@@ -325,13 +372,20 @@ def _format_named(said: list[str]) -> str | None:
 
 async def _answered(request: Request, asked: _Asked) -> Response:
     if asked.query is None:
-        raise BadQuery("there is no query; send it as the parameter 'query' or as a body of type " + QUERY)
+        raise BadQuery(
+            {
+                "en": f"there is no query; send it as the parameter 'query' or as a body of type {QUERY}",
+                "fr": f"il n’y a pas de requête ; envoyez-la comme paramètre 'query' ou comme corps de type {QUERY}",
+            }
+        )
     table, graph = _formats(request, asked)
     try:
         answer = await _ask(request, asked, table, graph)
     except NoFormat as error:
-        offered = TABLES if error.form == "table" else GRAPHS
-        raise HTTPException(406, _listed(offered)) from error
+        offered, one, other = (TABLES, "SELECT", "ASK") if error.form == "table" else (GRAPHS, "CONSTRUCT", "DESCRIBE")
+        if asked.format is not None:
+            raise _other_format(asked.format, f"{one} and {other}", f"{one} et {other}", offered) from error
+        raise HTTPException(406, [*offered]) from error
     return _Slowly(answer, request.app.state.outbox, _headers(answer.media_type, asked.format))
 
 
@@ -343,7 +397,7 @@ def _formats(request: Request, asked: _Asked) -> tuple[str | None, str | None]:
     accept = request.headers.get("accept", "")
     table, graph = (_taken if len(accept) <= USUAL_HEADER_CHARS else _taken.__wrapped__)(accept)
     if table is None and graph is None:
-        raise HTTPException(406, _listed([*TABLES, *GRAPHS]))
+        raise HTTPException(406, [*TABLES, *GRAPHS])
     return table, graph
 
 
@@ -354,8 +408,16 @@ def _taken(accept: str) -> tuple[str | None, str | None]:
     return ALSO.get(table or "", table), most_wanted(accept, tuple(GRAPHS))
 
 
-def _listed(media_types: Iterable[str]) -> str:
-    return " or ".join(media_types)
+def _other_format(format: str, asked: str, asked_in_french: str, offered: Collection[str]) -> HTTPException:
+    """The format of `?format=` is none for what was asked."""
+    names = ", ".join(name for name, media_type in NAMES.items() if media_type in offered)
+    return HTTPException(
+        406,
+        {
+            "en": f"the format {quoted(format)} does not fit {asked}; there are {names}",
+            "fr": f"le format {quoted(format)} ne convient pas à {asked_in_french} ; il y a {names}",
+        },
+    )
 
 
 def _headers(media_type: str, format: str | None) -> dict[str, str]:
@@ -369,7 +431,12 @@ def _headers(media_type: str, format: str | None) -> dict[str, str]:
 async def _ask(request: Request, asked: _Asked, table: str | None, graph: str | None) -> Answer:
     """Ask in the client's name, and stop when it goes away."""
     if request.app.state.outbox.is_full():
-        raise Busy("too many answers are still being read; send the same query again in a few seconds")
+        raise Busy(
+            {
+                "en": "too many answers are still being read; send the same query again in a few seconds",
+                "fr": "trop de réponses sont encore en cours de lecture ; renvoyez la même requête dans quelques secondes",
+            }
+        )
     question = Question(asked.query or "", table, graph, asked.default_graphs, asked.named_graphs)
     client = request.client.host if request.client else ""
     watching: list[asyncio.Future[None]] = []
@@ -445,7 +512,9 @@ def _described(request: Request, asked: _Asked) -> Response:
     wanted = AS_RDF.get(asked.format, NAMES[asked.format]) if asked.format else None
     media_type = wanted or most_wanted(request.headers.get("accept"), tuple(GRAPHS))
     if media_type not in GRAPHS:
-        raise HTTPException(406, _listed([*GRAPHS, HTML]))
+        if asked.format is not None:
+            raise _other_format(asked.format, "a request without a query", "une demande sans requête", GRAPHS)
+        raise HTTPException(406, [*GRAPHS, HTML])
     graph = description(f"{site_of(request)}sparql", request.app.state.catalogue.base)
     return Response(written(graph, media_type), headers=_headers(media_type, asked.format))
 

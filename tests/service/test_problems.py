@@ -60,7 +60,7 @@ def test_every_error_of_kg_has_a_row_with_the_promised_status() -> None:
 
 
 def test_statuses_are_chosen_in_one_place_only() -> None:
-    written = re.compile(r"status(_code)?\s*=\s*[45]\d\d|HTTPException\((?!406|413|415)")
+    written = re.compile(r"status(_code)?\s*=\s*[45]\d\d|HTTPException\((?!\s*(?:406|413|415)\b)")
     for file in (ROOT / "service").rglob("*.py"):
         if file.name != "problems.py":
             assert not written.search(file.read_text(encoding="utf-8")), file
@@ -298,6 +298,8 @@ def test_refusals_of_rights_states_and_revisions_are_told_in_both_languages() ->
                 found += 1
                 said = named.get(call.args[0].id, call.args[0]) if isinstance(call.args[0], ast.Name) else call.args[0]
                 where = f"{file.relative_to(ROOT)}:{call.lineno}"
+                if ast.unparse(said) == "_told(text, position, english, french)":
+                    continue  # the guard's own: whoever calls it has to give both
                 if not isinstance(said, ast.Dict):
                     assert any(one in ast.unparse(said) for one in OF_THE_SET_UP), where
                     continue

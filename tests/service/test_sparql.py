@@ -175,6 +175,55 @@ def test_a_request_that_breaks_a_rule_is_told_so(client: httpx.Client, case: str
     answer = client.request(method, f"/sparql?{parameters}", content=body, headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
     assert len(answer.json()["detail"]) > 15
+    in_french = client.request(
+        method, f"/sparql?{parameters}", content=body, headers=headers | {"Accept-Language": "fr"}
+    )
+    assert (in_french.status_code, in_french.headers["content-language"]) == (status, "fr"), in_french.text
+    told, told_in_french = (
+        re.match(r"(?:li\w+ (\d+), col\w+ (\d+) ?: )?(.*)", one.json()["detail"], re.DOTALL)
+        for one in (answer, in_french)
+    )
+    assert told
+    assert told_in_french
+    assert told.groups()[:2] == told_in_french.groups()[:2]
+    assert told[3] != told_in_french[3]
+
+
+FRENCH = {
+    "two queries in the address": "query est donné 2 fois ; donnez-le une seule fois",
+    "a query in address and body": "il y a deux requêtes, l’une dans l’adresse et l’autre dans le corps",
+    "a form with a query in the address": "l’adresse contenait query ; avec un formulaire",
+    "graphs without a query": "il n’y a pas de requête ; envoyez-la comme paramètre 'query'",
+    "a query that is not UTF-8": "le corps n’est pas en UTF-8 : l’octet 14 ne correspond à aucun caractère",
+    "a form that is not UTF-8": "un paramètre n’est pas de l’UTF-8 codé en pour cent",
+    "a format there is not": "il n’y a pas de format 'xls' ; il y a json, xml",
+    "a body of another type": "'text/plain' ne se lit pas ici ; envoyez application/sparql-query ou",
+    "a packed query": "le corps est compressé ('gzip') ; envoyez-le tel quel",
+    "a query of 100,001 bytes": "le corps compte 100\u202f001 octets ; 100\u202f000 sont admis",
+}
+
+
+@pytest.mark.parametrize("case", FRENCH)
+def test_what_is_wrong_is_told_in_french(client: httpx.Client, case: str) -> None:
+    method, parameters, body, headers, _ = BAD[case]
+    answer = client.request(
+        method, f"/sparql?{parameters}", content=body, headers=headers | {"Accept-Language": "fr-BE, en;q=0.5"}
+    )
+    assert FRENCH[case] in answer.json()["detail"]
+
+
+def test_a_body_in_pieces_that_is_too_long_is_told_in_french(client: httpx.Client) -> None:
+    answer = client.post("/sparql", content=iter([b" " * 600_000] * 2), headers=DIRECT | {"Accept-Language": "fr"})
+    assert (kind_of(answer), answer.headers["content-language"]) == ((413, "too-large"), "fr")
+    assert answer.json()["detail"] == "le corps d’une demande peut compter 1\u202f000\u202f000 octets au plus"
+
+
+def test_who_meets_many_unread_answers_is_told_in_french(server: Server) -> None:
+    outbox = server.app.state.outbox
+    with outbox.holding(10**12):
+        answer = server.client.get("/sparql", params={"query": "ASK {}", "lang": "fr"})
+    assert (kind_of(answer), answer.headers["content-language"]) == ((503, "busy"), "fr")
+    assert "trop de réponses sont encore en cours de lecture" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -365,6 +414,31 @@ def test_when_no_format_fits_those_there_are_are_listed(
     assert kind_of(answer) == (406, "not-acceptable")
     for media_type in offered:
         assert media_type in answer.json()["detail"]
+    in_french = client.get("/sparql", params={"query": query}, headers={"Accept": accept, "Accept-Language": "fr"})
+    assert in_french.json()["detail"].startswith(f"'/sparql' ne répond que sous ces formes : {' ou '.join(offered)}")
+    assert " or " not in in_french.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "english", "french"),
+    [
+        (LABELS, "turtle", "'turtle' does not fit SELECT and ASK; there are json, xml, csv, tsv", "'turtle' ne convient"),
+        ("ASK {}", "text/turtle", "'turtle' does not fit SELECT and ASK", "ne convient pas à SELECT et ASK ; il y a json"),
+        ("DESCRIBE mg:x", "csv", "'csv' does not fit CONSTRUCT and DESCRIBE; there are turtle", "à CONSTRUCT et DESCRIBE"),
+        (None, "csv", "'csv' does not fit a request without a query; there are turtle", "à une demande sans requête"),
+    ],
+)  # fmt: skip
+def test_a_format_that_does_not_fit_is_named(
+    client: httpx.Client, query: str | None, name: str, english: str, french: str
+) -> None:
+    asked = {"format": name} | ({"query": query} if query else {})
+    answer = client.get("/sparql", params=asked)
+    assert kind_of(answer) == (406, "not-acceptable")
+    assert english in answer.json()["detail"]
+    assert "Accept" not in answer.text
+    in_french = client.get("/sparql", params=asked, headers={"Accept-Language": "fr"})
+    assert french in in_french.json()["detail"]
+    assert in_french.headers["content-language"] == "fr"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -46,8 +46,9 @@ def test_the_line_is_bounded() -> None:
             thread.start()
         while turns._line._value:
             pass
-        with pytest.raises(Busy, match="send the same request again"), turns.one():
+        with pytest.raises(Busy, match="send the same request again") as busy, turns.one():
             pass
+        assert busy.value.told("fr") == "le service est occupé ; renvoyez la même demande dans quelques secondes"
     released.set()
     for thread in waiting:
         thread.join(timeout=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kg.errors import BadQuery, KgError, RefusedQuery
-from kg.graph.guard import DEEPEST, GOOD_USE, MOST_SEARCHES, Checked, Hit, _plain, _Reader, check
+from kg.graph.guard import DEEPEST, GOOD_USE, GOOD_USE_IN_FRENCH, MOST_SEARCHES, Checked, Hit, _plain, _Reader, check
 from kg.vocabulary import MG, PREFIXES
 from ontology import path as shipped
 
@@ -190,6 +191,57 @@ def test_refusals_are_told_in_french_too(query: str, english: str, french: str) 
     assert french in told.value.told("fr")
 
 
+TOLD_IN_FRENCH = {
+    "": "la requête est vide ; elle commence par SELECT",
+    "SELEC * {}": "aucune requête ne commence par 'SELEC', mais par SELECT",
+    "SELECT *\n{ ?s ?p 'open }": "une chaîne qui ne se termine pas",
+    "SELECT * { ?s ?p \u00a0?o }": "'\\xa0' n’a pas sa place ici",
+    'SELECT * { ?s ?p "\\uD800" }': "\\uD800 n’a pas sa place ici ; écrivez une barre oblique inverse \\\\",
+    "SELECT *\n{ ?s ?p ?o ) }": "')' ne ferme rien d’ouvert",
+    "ASK {\n{ SERVICE": "la requête se termine trop tôt",
+    "PREFIX SELECT * {}": "après BASE ou PREFIX, 'SELECT' n’a pas sa place ici",
+    "PREFIX a:b <urn:x> ASK { BIND('é' AS ?x) } # service": "'a:b' n’est pas un préfixe ; un préfixe s’écrit comme mg:",
+    "ASK {\n ?s ?p trueSERVICE<http://x.org/> }": "'trueSERVICE' n’est pas un mot de SPARQL ; mettez une espace",
+    "SELECT * FROMex:a { ?s ?p ?o }": "mettez une espace après FROM, ou choisissez un autre préfixe que 'FROMex'",
+    "SELECT * { ?s ?p ?o FROM <urn:g> }": "FROM se place avant WHERE et nomme un graphe",
+    "SELECT *\n\nFROM ex:a { ?s ?p ?o }": "le préfixe de 'ex:a' n’est pas déclaré",
+    GLUED["into a comparison like an address"]: "mettez une espace après <, ou écrivez les parenthèses d’une adresse",
+    "ASK " + "{" * 300 + "}" * 300: "les parenthèses sont imbriquées sur plus de 200 niveaux",
+    "ASK {" + 'SERVICE mg:search { ?p mg:query "x" }' * 5 + "}": "une requête peut chercher 4 fois au plus",
+    'ASK {\nSERVICE mg:search { ?p mg:query "x" ; mg:limit 0 } }': f"un nombre de 1 à 100 ; {GOOD_USE_IN_FRENCH}",
+    'ASK { SERVICE mg:search { ?p mg:query " " } }': "le texte de mg:query compte de 1 à 20\u202f000 caractères",
+    "ASK { SERVICE mg:search { } }": f"'}}' n’a pas sa place dans une recherche ; {GOOD_USE_IN_FRENCH}",
+    f"PREFIX mg: <urn:x> ASK {{ SERVICE <{MG.search}> {{ ?p mg:query 'x' }} }}": "le préfixe mg: est lié ici à 'urn:x'",
+}
+
+
+@pytest.mark.parametrize("query", TOLD_IN_FRENCH)
+def test_what_is_no_query_is_told_in_french_with_the_same_place(query: str) -> None:
+    with pytest.raises(BadQuery) as told:
+        check(query)
+    english, french = told.value.told("en"), told.value.told("fr")
+    assert TOLD_IN_FRENCH[query] in french
+    place = re.match(r"line (\d+), column (\d+): ", english)
+    assert (place is None) == (query == "")
+    assert place is None or french.startswith(f"ligne {place[1]}, colonne {place[2]} : ")
+
+
+@pytest.mark.parametrize(
+    ("target", "english", "french"),
+    [
+        ("?x", "The variable '?x' cannot name an address here", "La variable '?x' ne peut pas nommer d’adresse ici"),
+        ("SILENT $x", "The variable '$x' cannot name an address", "La variable '$x' ne peut pas nommer d’adresse"),
+        ("", "'{' names none. Only", "'{' n’en nomme aucune. Seul"),
+    ],
+)
+def test_only_an_address_is_to_be_asked_by_oneself(target: str, english: str, french: str) -> None:
+    with pytest.raises(RefusedQuery) as refused:
+        check(f"ASK {{ SERVICE {target} {{ ?s ?p ?o }} }}")
+    assert english in refused.value.told("en")
+    assert french in refused.value.told("fr")
+    assert "Ask '" not in refused.value.told("en")
+
+
 def test_from_names_the_dataset() -> None:
     query = "BASE <http://x.org/> PREFIX g: <urn:g:> SELECT * FROM <a> FROM NAMED g:b FROM<http://y.org/> { ?s ?p ?o }"
     checked = check(query)
@@ -256,7 +308,8 @@ def test_bad_use_of_search_is_told_how_to_do_it(block: str) -> None:
     with pytest.raises(BadQuery, match="does not fit into a search") as told:
         check(f"SELECT * {{ SERVICE mg:search {block} }}")
     assert GOOD_USE in str(told.value)
-    assert check("SELECT * { SERVICE" + GOOD_USE.partition("SERVICE")[2].partition("}")[0] + "} }").searches
+    for good_use in (GOOD_USE, GOOD_USE_IN_FRENCH):
+        assert check("SELECT * { SERVICE" + good_use.partition("SERVICE")[2].partition("}")[0] + "} }").searches
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "9" * 50])

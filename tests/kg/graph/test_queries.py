@@ -19,13 +19,13 @@ from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pyoxigraph as ox
 import pytest
 
 from kg.errors import BadQuery, Busy, KgError, ModelMissing, RefusedQuery, TooLarge, TooSlow
-from kg.graph import queries
+from kg.graph import queries, worker
 from kg.graph.guard import Hit, Search
 from kg.graph.queries import GRAPHS, TABLES, Answer, Limits, NoFormat, QueryService, Question
 from kg.graph.store import OxigraphStore
@@ -320,6 +320,7 @@ def test_the_deadline_ends_a_query(graph: OxigraphStore) -> None:
     assert isinstance(error, TooSlow)
     assert "within 0.5 seconds" in str(error)
     assert "VALUES" in str(error)
+    assert "n’était pas finie au bout de 0,5 secondes et a été arrêtée ; commencez par le motif" in error.told("fr")
 
 
 @pytest.mark.parametrize(
@@ -333,6 +334,7 @@ def test_the_memory_cap_ends_a_query(graph: OxigraphStore, query: str) -> None:
     error = refused(graph, query, Limits(deadline_seconds=60, memory_bytes=60_000_000))
     assert isinstance(error, TooSlow)
     assert "60 MB of memory" in str(error)
+    assert "plus de 60 Mo de mémoire et a été arrêtée ; commencez par le motif" in error.told("fr")
 
 
 @pytest.mark.parametrize(
@@ -345,13 +347,16 @@ def test_the_memory_cap_ends_a_query(graph: OxigraphStore, query: str) -> None:
     ids=["nots", "sums", "a path"],
 )
 def test_a_query_that_is_too_much_for_the_parser_is_a_bad_one(graph: OxigraphStore, query: str) -> None:
-    assert isinstance(refused(graph, query, PATIENT), BadQuery)
+    error = refused(graph, query, PATIENT)
+    assert isinstance(error, BadQuery)
+    assert "la requête est trop imbriquée pour être lue" in error.told("fr")
 
 
 def test_a_long_text_is_refused_before_it_is_read(graph: OxigraphStore) -> None:
     error = refused(graph, "ASK {}".ljust(1_001), Limits(query_bytes=1_000))
     assert isinstance(error, TooLarge)
     assert "1,001 bytes; 1,000 are allowed" in str(error)
+    assert "la requête compte 1\u202f001 octets ; 1\u202f000 sont admis" in error.told("fr")
 
 
 TRICKY = ["},{", '"},{"', "a\nb", "\r\n", '"', "<result>", ',"', "\\", "}},{{", "tab\there"]
@@ -398,7 +403,68 @@ def test_what_a_process_refuses_is_told_in_both_languages(graph: OxigraphStore) 
         error = refused(graph, query, PATIENT)
         assert isinstance(error, RefusedQuery)
         assert french in error.told("fr")
-    assert refused(graph, "nothing", PATIENT).texts().keys() == {"en"}
+    for query, more, french in (
+        ("nothing", {}, "aucune requête ne commence par 'nothing'"),
+        ("ASK {}", {"default_graphs": ("a b",)}, "'a b' n’est pas l’adresse d’un graphe ; le moteur dit : « "),
+        ("ASK { '\ud800' }", {}, "la requête contient des caractères qui ne sont pas du texte"),
+    ):
+        error = refused(graph, query, PATIENT, **more)
+        assert isinstance(error, BadQuery)
+        assert french in error.told("fr")
+
+
+def test_what_the_service_cannot_do_just_now_is_told_in_both_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def told(service: QueryService) -> str:
+        with pytest.raises(Busy) as busy:
+            await ask(service, "ASK {}")
+        return busy.value.told("fr")
+
+    async def stopped(service: QueryService) -> str:
+        await service.stop()
+        return await told(service)
+
+    def fails(*_: object) -> NoReturn:
+        raise OSError("no space")
+
+    async def gone(*_: object) -> NoReturn:
+        raise queries._ProcessGone
+
+    with OxigraphStore(None, BASE) as graph:
+        assert "en train de s’arrêter" in using(graph, stopped)
+        with monkeypatch.context() as patched:
+            patched.setattr(queries, "_InMemory", fails)
+            assert "les requêtes ne peuvent pas encore recevoir de réponse ; renvoyez" in using(graph, told)
+        monkeypatch.setattr(QueryService, "_answered", gone)
+        assert "le service des requêtes redémarre ; renvoyez" in using(graph, told)
+
+
+def test_what_the_engine_does_not_end_is_told_in_both_languages(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> str:
+        await service.start()
+        slow = asyncio.ensure_future(ask(service, SLOW))
+        await until(lambda: service.status()["running"] == 1)
+        os.kill(service.processes()[1], signal.SIGTERM)
+        with pytest.raises(BadQuery, match="the engine gave up on it") as told:
+            await slow
+        return told.value.told("fr")
+
+    assert "ne peut pas recevoir de réponse : le moteur y a renoncé ; écrivez-la autrement" in using(graph, work)
+
+
+@pytest.mark.parametrize("error", [ValueError("no number"), RuntimeError("broken"), OSError("gone")])
+def test_what_the_engine_says_of_itself_is_quoted_in_french(error: Exception) -> None:
+    class Engine:
+        def query(self, *_: object, **__: object) -> NoReturn:
+            raise error
+
+    ours, theirs = socket.socketpair()
+    limits = {"rows": 1, "answer_bytes": 1, "snapshot": "none is read"}
+    with ours, theirs, pytest.raises(BadQuery) as told:
+        worker._Child(Engine(), theirs, limits)._run(  # type: ignore[arg-type]
+            {"table": "text/csv", "graph": None, "default_graphs": None, "named_graphs": None}, "ASK {}"
+        )
+    assert told.value.told("en") == f"the query cannot be answered: {error}"
+    assert told.value.told("fr") == f"la requête ne peut pas recevoir de réponse ; le moteur dit : « {error} »"
 
 
 def test_a_format_that_nobody_takes_is_told_with_the_form(graph: OxigraphStore) -> None:
@@ -573,15 +639,17 @@ def test_many_are_answered_or_told_to_come_back(graph: OxigraphStore) -> None:
     answers = [one for one in found if isinstance(one, Answer)]
     assert len(answers) == 12
     assert len({answer.body for answer in answers}) == 1
-    assert all(isinstance(one, Busy) for one in found if not isinstance(one, Answer))
+    refusals = [one for one in found if not isinstance(one, Answer)]
+    assert all(isinstance(one, Busy) and "en cours en ce moment" in one.told("fr") for one in refusals)
 
 
 def test_whoever_waits_too_long_is_told_to_come_back(graph: OxigraphStore) -> None:
     async def work(service: QueryService) -> None:
         slow = asyncio.ensure_future(ask(service, SLOW, client="greedy"))
         await until(lambda: service.status()["running"] == 1)
-        with pytest.raises(Busy):
+        with pytest.raises(Busy) as told:
             await ask(service, "ASK {}")
+        assert "beaucoup de requêtes sont en cours en ce moment ; renvoyez" in told.value.told("fr")
         assert service.status()["waiting"] == 0
         slow.cancel()
 
@@ -636,5 +704,6 @@ def test_what_search_cannot_do_is_told(graph: OxigraphStore) -> None:
         assert (await ask(service, "ASK {}", table="text/csv")).body == b"true"
 
     using(graph, work, search=search)
-    with pytest.raises(BadQuery, match="no search"):
+    with pytest.raises(BadQuery, match="no search") as told:
         using(graph, lambda service: ask(service, 'ASK { SERVICE mg:search { ?c mg:query "shade" } }'))
+    assert "ce service n’a pas de recherche : SERVICE mg:search" in told.value.told("fr")
