@@ -248,7 +248,8 @@ def _refuse(text: str, position: int, english: str, french: str) -> NoReturn:
 
 
 _ENGINES = re.compile(r"error at (\d+):(\d+): expected (?:one of )?(.*)", re.DOTALL)
-_WANTED = re.compile(r'"[^"]{1,2}"|\b[A-Z][A-Z ]+\b')
+_WANTED = re.compile(r'"((?:[^"\\]|\\.)*+)"|\b([A-Z][A-Z ]+)\b')
+LONGEST_SIGN_CHARS = 2
 _NOT_SPARQL = frozenset({"LATERAL", "SERVICE"})
 """What the engine would read, and what nobody should write here."""
 SHOWN_BEFORE_CHARS = 30
@@ -310,7 +311,9 @@ def _reason(said: str) -> tuple[str, str]:
     for words, told in _REASONS.items():
         if words in said:
             return told
-    wanted = [one.strip('"') for one in _WANTED.findall(re.sub(r"\[[^\]]*\]", "", said)) if one not in _NOT_SPARQL]
+    found = _WANTED.findall(re.sub(r"\[[^\]]*\]", "", said))
+    signs_and_words = [(_ECHAR.sub(r"\1", sign), word) for sign, word in found if word not in _NOT_SPARQL]
+    wanted = [word or sign for sign, word in signs_and_words if len(sign) <= LONGEST_SIGN_CHARS]
     if not wanted:
         return "the query cannot be read further", "la requête ne se lit pas plus loin"
     listed = ", ".join(wanted)

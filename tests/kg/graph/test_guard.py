@@ -14,7 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kg.errors import BadQuery, KgError, RefusedQuery
-from kg.graph.guard import DEEPEST, GOOD_USE, GOOD_USE_IN_FRENCH, MOST_SEARCHES, Checked, Hit, _plain, _Reader, check
+from kg.graph.guard import (
+    DEEPEST,
+    GOOD_USE,
+    GOOD_USE_IN_FRENCH,
+    MOST_SEARCHES,
+    Checked,
+    Hit,
+    _plain,
+    _Reader,
+    check,
+    explained,
+)
 from kg.vocabulary import MG, PREFIXES
 from ontology import path as shipped
 
@@ -224,6 +235,16 @@ def test_what_is_no_query_is_told_in_french_with_the_same_place(query: str) -> N
     place = re.match(r"line (\d+), column (\d+): ", english)
     assert (place is None) == (query == "")
     assert place is None or french.startswith(f"ligne {place[1]}, colonne {place[2]} : ")
+
+
+def test_quotes_among_what_the_engine_expects_are_signs_like_others() -> None:
+    query = "SELECT * { ?s ?p ?o } VALUES ?o {"
+    with pytest.raises(SyntaxError) as told:
+        ox.Store().query(query)
+    wanted = "', +, -, ., :, <, \", }"
+    explanation = explained(query, told.value)
+    assert explanation["en"] == f"line 1, column 34: expected one of {wanted}, after {query[-30:]!r}"
+    assert explanation["fr"] == f"ligne 1, colonne 34 : attendu : l’un de {wanted}, après {query[-30:]!r}"
 
 
 @pytest.mark.parametrize(
