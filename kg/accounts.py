@@ -371,7 +371,12 @@ class Accounts:
         from argon2.exceptions import InvalidHashError, VerificationError
 
         if not self._verifying.acquire(timeout=VERIFY_WAIT_SECONDS):
-            raise Busy("too many tokens are being verified: send the request again in some seconds")
+            raise Busy(
+                {
+                    "en": "too many tokens are being verified: send the request again in some seconds",
+                    "fr": "trop de jetons sont en cours de vérification : renvoyez la demande dans quelques secondes",
+                }
+            )
         try:
             return _hasher().verify(hash, text)
         except (VerificationError, InvalidHashError):

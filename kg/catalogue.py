@@ -878,7 +878,12 @@ class Catalogue:
         asked = read_request({key: value for key, value in request.items() if key != "city"}, self)
         city = request.get("city")
         if not isinstance(city, str):
-            raise BadRequest(f"city: {quoted(city)} is no city; name one on record such as 'mechelen'")
+            raise BadRequest(
+                {
+                    "en": f"city: {quoted(city)} is no city; name one on record such as 'mechelen'",
+                    "fr": f"city : {quoted(city)} n’est pas une ville ; nommez-en une documentée, telle que 'mechelen'",
+                }
+            )
         return answering.why_not(self._ground(asked), self.city(city, "city"), self, language)
 
     def letter(self, request: Mapping[str, Any], *, language: str = "en", form: str = "markdown") -> str:
@@ -887,7 +892,12 @@ class Catalogue:
         Raises what `suggest_mentors` raises, BadRequest for a form there is none of.
         """
         if form not in FORMS:
-            raise BadRequest(f"format: there is no {quoted(form)}; there are {', '.join(FORMS)}")
+            raise BadRequest(
+                {
+                    "en": f"format: there is no {quoted(form)}; there are {', '.join(FORMS)}",
+                    "fr": f"format : il n’y a pas de {quoted(form)} ; il y a {', '.join(FORMS)}",
+                }
+            )
         answer = self.suggest_mentors(request, language=language)
         cited = {practice["id"] for one in answer["suggestions"] for practice in one["practices"]}
         return write_letter(answer, {id: self._origin(id) for id in sorted(cited)}, language, form)
@@ -1390,7 +1400,12 @@ def _of_others(asked: SuggestionRequest) -> Filters:
 def _check_limit(limit: int, most: int) -> None:
     """Lists have at least one entry and no more than a page."""
     if not 1 <= limit <= most:
-        raise BadRequest(f"limit: give a number from 1 to {most}, not {limit}")
+        raise BadRequest(
+            {
+                "en": f"limit: give a number from 1 to {most}, not {limit}",
+                "fr": f"limit : donnez un nombre de 1 à {most}, non {limit}",
+            }
+        )
 
 
 def _without(record: Mapping[str, Any], *keys: str) -> Record:

@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
-from kg.errors import BadRequest, InvalidRecord, Problem, TooLarge, plain, quoted
+from kg.errors import BadRequest, InvalidRecord, Problem, TooLarge, in_digits, plain, quoted
 from kg.fields import Field, Kind, Structure, declaration, in_language
 from kg.records import FORM, SLUG, SYSTEM_KEYS, Record, in_order, is_blank, next_inner_id
 
@@ -175,7 +175,12 @@ def _check_size(value: object) -> None:
     for _ in range(PATCH_DEPTH + 1):
         parts += len(level)
         if parts > PATCH_PARTS:
-            raise TooLarge(f"a patch may have at most {PATCH_PARTS:,} values; send it in several")
+            raise TooLarge(
+                {
+                    "en": f"a patch may have at most {PATCH_PARTS:,} values; send it in several",
+                    "fr": f"une modification (patch) a {in_digits(PATCH_PARTS)} valeurs au plus ; envoyez-en plusieurs",
+                }
+            )
         level = [
             part
             for one in level
@@ -184,7 +189,12 @@ def _check_size(value: object) -> None:
         ]
         if not level:
             return
-    raise TooLarge(f"a patch may be nested at most {PATCH_DEPTH} levels deep; a record's values are at most 4 deep")
+    raise TooLarge(
+        {
+            "en": f"a patch may be nested at most {PATCH_DEPTH} levels deep; a record's values are at most 4 deep",
+            "fr": f"une modification (patch) est imbriquée sur {PATCH_DEPTH} niveaux au plus ; les valeurs d’une fiche le sont sur 4 au plus",
+        }
+    )
 
 
 class _Patcher:

@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, Text, insert, or_, select
 
-from kg.errors import BadRequest, quoted
+from kg.errors import BadRequest, in_digits, quoted
 from kg.fields import in_language
 from kg.ledger import Ledger
 from kg.search.text import fold
@@ -340,11 +340,23 @@ class FlagAnswers:
 def _note(note: object) -> str:
     """A note as it may be stored."""
     if not isinstance(note, str):
-        raise BadRequest(f"note: must be a text, not {quoted(note)}")
+        raise BadRequest(
+            {"en": f"note: must be a text, not {quoted(note)}", "fr": f"note : il faut un texte, non {quoted(note)}"}
+        )
     if len(note) > NOTE_LIMIT_CHARACTERS:
-        raise BadRequest(f"note: has {len(note):,} characters, {NOTE_LIMIT_CHARACTERS:,} at most")
+        raise BadRequest(
+            {
+                "en": f"note: has {len(note):,} characters, {NOTE_LIMIT_CHARACTERS:,} at most",
+                "fr": f"note : a {in_digits(len(note))} caractères, {in_digits(NOTE_LIMIT_CHARACTERS)} au plus",
+            }
+        )
     if _CONTROL.search(note) or any("\ud800" <= character <= "\udfff" for character in note):
-        raise BadRequest("note: holds a control character or half of a character; remove it")
+        raise BadRequest(
+            {
+                "en": "note: holds a control character or half of a character; remove it",
+                "fr": "note : contient un caractère de commande ou la moitié d’un caractère ; supprimez-le",
+            }
+        )
     return note.strip()
 
 

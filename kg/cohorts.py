@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kg.city_facts import country_code, country_names
-from kg.errors import BadRequest, KgError, TooLarge, TooSlow, UnreadableInput, quoted
+from kg.errors import BadRequest, KgError, TooLarge, TooSlow, UnreadableInput, in_digits, quoted
 from kg.fields import in_language
 from kg.matching import cohorts
 from kg.matching.cohort_sentences import KNOWN_PAIRS, cause_sentence, rule_sentence, unmatched_sentence
@@ -125,18 +125,43 @@ def read_file(path: Path) -> dict[str, Any]:
     with path.open("rb") as opened:
         body = opened.read(FILE_LIMIT_BYTES + 1)
     if len(body) > FILE_LIMIT_BYTES:
-        raise TooLarge(f"{path.name}: a cohort file has at most {FILE_LIMIT_BYTES:,} bytes")
+        raise TooLarge(
+            {
+                "en": f"{path.name}: a cohort file has at most {FILE_LIMIT_BYTES:,} bytes",
+                "fr": f"{path.name} : un fichier de groupe a {in_digits(FILE_LIMIT_BYTES)} octets au plus",
+            }
+        )
     try:
         text = body.decode("utf-8-sig")
         found = json.loads(text) if path.suffix.lower() == ".json" else _yaml(text, path.name)
     except UnicodeDecodeError as error:
-        raise UnreadableInput(f"{path.name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from error
+        raise UnreadableInput(
+            {
+                "en": f"{path.name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8",
+                "fr": f"{path.name} : l’octet {error.start + 1} n’est pas de l’UTF-8 ; enregistrez le fichier en UTF-8",
+            }
+        ) from error
     except json.JSONDecodeError as error:
-        raise UnreadableInput(f"{path.name}, line {error.lineno}: {error.msg}") from error
+        raise UnreadableInput(
+            {
+                "en": f"{path.name}, line {error.lineno}: {error.msg}",
+                "fr": f"{path.name}, ligne {error.lineno} : {error.msg}",
+            }
+        ) from error
     except RecursionError as error:
-        raise UnreadableInput(f"{path.name}: lists and objects lie too deep within each other") from error
+        raise UnreadableInput(
+            {
+                "en": f"{path.name}: lists and objects lie too deep within each other",
+                "fr": f"{path.name} : listes et objets sont imbriqués trop profondément",
+            }
+        ) from error
     if not isinstance(found, dict):
-        raise UnreadableInput(f"{path.name}: must be an object with mentees and mentors")
+        raise UnreadableInput(
+            {
+                "en": f"{path.name}: must be an object with mentees and mentors",
+                "fr": f"{path.name} : il faut un objet avec mentees et mentors",
+            }
+        )
     return found
 
 
@@ -168,16 +193,36 @@ def _yaml(text: str, name: str) -> Any:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             line = event.start_mark.line + 1 if event.start_mark else 1
             if depth > DEEPEST:
-                raise UnreadableInput(f"{name}, line {line}: lists and objects lie more than {DEEPEST} deep")
+                raise UnreadableInput(
+                    {
+                        "en": f"{name}, line {line}: lists and objects lie more than {DEEPEST} deep",
+                        "fr": f"{name}, ligne {line} : listes et objets sont imbriqués sur plus de {DEEPEST} niveaux",
+                    }
+                )
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise UnreadableInput(f"{name}, line {line}: anchors and aliases (& and *) are not read; write it out")
+                raise UnreadableInput(
+                    {
+                        "en": f"{name}, line {line}: anchors and aliases (& and *) are not read; write it out",
+                        "fr": f"{name}, ligne {line} : les ancres et alias (& et *) ne sont pas lus ; écrivez le texte en entier",
+                    }
+                )
         return yaml.load(text, Loader)  # noqa: S506 - the loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 1
-        raise UnreadableInput(f"{name}, line {line}: {error.problem or 'this is not YAML'}") from error
+        raise UnreadableInput(
+            {
+                "en": f"{name}, line {line}: {error.problem or 'this is not YAML'}",
+                "fr": f"{name}, ligne {line} : {error.problem or 'ce n’est pas du YAML'}",
+            }
+        ) from error
     except (yaml.YAMLError, ValueError) as error:
-        raise UnreadableInput(f"{name}: this is not YAML: {str(error).splitlines()[0]}") from error
+        raise UnreadableInput(
+            {
+                "en": f"{name}: this is not YAML: {str(error).splitlines()[0]}",
+                "fr": f"{name} : ce n’est pas du YAML : {str(error).splitlines()[0]}",
+            }
+        ) from error
 
 
 def read_cohort(data: Any, source: Source) -> Wanted:
@@ -226,10 +271,20 @@ def read_cohort(data: Any, source: Source) -> Wanted:
     band = rules.get("lowest_band")
     countries = rules.get("countries")
     if countries is not None and (not isinstance(countries, Mapping) or len(countries) > 300):
-        raise BadRequest('rules.countries: give numbers by country such as {"BE": 2}')
+        raise BadRequest(
+            {
+                "en": 'rules.countries: give numbers by country such as {"BE": 2}',
+                "fr": 'rules.countries : donnez des nombres par pays, tels que {"BE": 2}',
+            }
+        )
     limit = data.get("time_limit_seconds", 20)
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 <= limit <= MOST_SECONDS:
-        raise BadRequest(f"time_limit_seconds: give a number from 1 to {MOST_SECONDS}, not {quoted(limit)}")
+        raise BadRequest(
+            {
+                "en": f"time_limit_seconds: give a number from 1 to {MOST_SECONDS}, not {quoted(limit)}",
+                "fr": f"time_limit_seconds : donnez un nombre de 1 à {MOST_SECONDS}, non {quoted(limit)}",
+            }
+        )
     return Wanted(
         mentees=mentees,
         mentors=mentors,
@@ -387,7 +442,12 @@ def _mentors(data: Any, source: Source) -> tuple[MentorWanted, ...]:
             )
         return tuple(MentorWanted(id, 1) for id in sorted(ids))
     if isinstance(data, str) or data is None:
-        raise BadRequest(f"mentors: give a list of cities, {quoted(ALL_AVAILABLE)} or {quoted(ALL_ON_RECORD)}")
+        raise BadRequest(
+            {
+                "en": f"mentors: give a list of cities, {quoted(ALL_AVAILABLE)} or {quoted(ALL_ON_RECORD)}",
+                "fr": f"mentors : donnez une liste de villes, {quoted(ALL_AVAILABLE)} ou {quoted(ALL_ON_RECORD)}",
+            }
+        )
     found: dict[str, MentorWanted] = {}
     for place, one in enumerate(_list(data, "mentors", 1, MOST_MENTORS)):
         where = f"mentors[{place}]"
@@ -435,35 +495,70 @@ def _pairs(data: Any, where: str, mentees: set[str], mentors: set[str], source: 
 
 def _only(data: Any, where: str, *keys: str) -> None:
     if not isinstance(data, Mapping):
-        raise BadRequest(f"{where or 'the cohort'}: must be an object with {', '.join(keys)}")
+        raise BadRequest(
+            {
+                "en": f"{where or 'the cohort'}: must be an object with {', '.join(keys)}",
+                "fr": f"{where or 'le groupe'} : il faut un objet avec {', '.join(keys)}",
+            }
+        )
     for key in data:
         if key not in keys:
-            raise BadRequest(f"{where + ': ' if where else ''}there is no {quoted(key)}; there are {', '.join(keys)}")
+            raise BadRequest(
+                {
+                    "en": f"{where + ': ' if where else ''}there is no {quoted(key)}; there are {', '.join(keys)}",
+                    "fr": f"{where + ' : ' if where else ''}il n’y a pas de {quoted(key)} ; il y a {', '.join(keys)}",
+                }
+            )
 
 
 def _list(data: Any, where: str, least: int, most: int) -> Sequence[Any]:
     if not isinstance(data, list | tuple) or len(data) < least:
-        raise BadRequest(f"{where}: give a list of {least} to {most}")
+        raise BadRequest(
+            {
+                "en": f"{where}: give a list of {least} to {most}",
+                "fr": f"{where} : donnez une liste de {least} à {most}",
+            }
+        )
     if len(data) > most:
-        raise TooLarge(f"{where}: has {len(data):,} entries, {most:,} at most")
+        raise TooLarge(
+            {
+                "en": f"{where}: has {len(data):,} entries, {most:,} at most",
+                "fr": f"{where} : a {in_digits(len(data))} entrées, {in_digits(most)} au plus",
+            }
+        )
     return data
 
 
 def _text(value: Any, where: str, least: int = 1) -> str:
     if not isinstance(value, str) or not least <= len(value.strip()) <= 500 or not value.isprintable():
-        raise BadRequest(f"{where}: {quoted(value)} is not a text of {least} to 500 characters")
+        raise BadRequest(
+            {
+                "en": f"{where}: {quoted(value)} is not a text of {least} to 500 characters",
+                "fr": f"{where} : {quoted(value)} n’est pas un texte de {least} à 500 caractères",
+            }
+        )
     return value.strip()
 
 
 def _one_of(value: Any, where: str, names: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in names:
-        raise BadRequest(f"{where}: {quoted(value)} is none of {', '.join(names)}")
+        raise BadRequest(
+            {
+                "en": f"{where}: {quoted(value)} is none of {', '.join(names)}",
+                "fr": f"{where} : {quoted(value)} n’est aucun de : {', '.join(names)}",
+            }
+        )
     return value
 
 
 def _number(value: Any, where: str, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise BadRequest(f"{where}: give a whole number from {least} to {most:,}, not {quoted(value)}")
+        raise BadRequest(
+            {
+                "en": f"{where}: give a whole number from {least} to {most:,}, not {quoted(value)}",
+                "fr": f"{where} : donnez un nombre entier de {least} à {in_digits(most)}, non {quoted(value)}",
+            }
+        )
     return value
 
 
@@ -475,13 +570,23 @@ def _optional(data: Mapping[str, Any], where: str, key: str, least: int, most: i
 def _yes(data: Mapping[str, Any], where: str, key: str) -> bool:
     value = data.get(key, False)
     if not isinstance(value, bool):
-        raise BadRequest(f"{where}.{key}: {quoted(value)} is neither true nor false")
+        raise BadRequest(
+            {
+                "en": f"{where}.{key}: {quoted(value)} is neither true nor false",
+                "fr": f"{where}.{key} : {quoted(value)} n’est ni true ni false",
+            }
+        )
     return value
 
 
 def _country(value: Any) -> str:
     if not isinstance(value, str) or (code := country_code(value)) is None:
-        raise BadRequest(f"rules.countries: {quoted(value)} is no country; use two letters such as 'BE' (ISO 3166-1)")
+        raise BadRequest(
+            {
+                "en": f"rules.countries: {quoted(value)} is no country; use two letters such as 'BE' (ISO 3166-1)",
+                "fr": f"rules.countries : {quoted(value)} n’est pas un pays ; écrivez deux lettres telles que 'BE' (ISO 3166-1)",
+            }
+        )
     return code
 
 
@@ -489,7 +594,12 @@ def _tags(value: Any, where: str) -> tuple[str, ...]:
     tags = tuple(_text(one, where) for one in _list([] if value is None else value, where, 0, 20))
     for tag in tags:
         if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}", tag):
-            raise BadRequest(f"{where}: {quoted(tag)} is no language tag; write for example 'lv' or 'fr'")
+            raise BadRequest(
+                {
+                    "en": f"{where}: {quoted(tag)} is no language tag; write for example 'lv' or 'fr'",
+                    "fr": f"{where} : {quoted(tag)} n’est pas un code de langue ; écrivez par exemple 'lv' ou 'fr'",
+                }
+            )
     return tags
 
 

@@ -28,7 +28,7 @@
 
 A message says what was wrong, where, and what would be right, with the value quoted. It never
 shows paths outside the data folder, addresses or tokens. Refusals that people meet at work (who they are,
-what they may, states, revisions, what is not there, queries) are told in English and French.
+what they may, states, revisions, what is not there, what a request, body or query has wrong) are told in English and French.
 """
 
 from __future__ import annotations
@@ -89,12 +89,16 @@ class Problem:
 def quoted(value: object, limit: int = 60) -> str:
     """Show a value inside a message: one line, at most `limit` characters, control characters escaped.
 
+    What is no text of its own is shown as JSON has it.
+
     >>> quoted("a\\x00b")
     "'a\\\\x00b'"
     >>> quoted("x" * 100, limit=5)
     "'xxxxx…'"
+    >>> print(quoted(None), quoted(["a", True]))
+    'null' '["a", true]'
     """
-    text = str(value)
+    text = plain(value, limit) if value is None or isinstance(value, bool | list | dict) else str(value)
     return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
@@ -104,7 +108,16 @@ def figures(number: int) -> tuple[str, str]:
     >>> figures(20_000)
     ('20,000', '20\\u202f000')
     """
-    return f"{number:,}", f"{number:,}".replace(",", "\u202f")
+    return f"{number:,}", in_digits(number)
+
+
+def in_digits(number: int) -> str:
+    """A whole number as French writes it, with a narrow space between thousands.
+
+    >>> in_digits(20000)
+    '20\u202f000'
+    """
+    return f"{number:,}".replace(",", "\u202f")
 
 
 def in_french(kind: str) -> str:

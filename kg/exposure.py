@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from kg.city_facts import country_names
-from kg.errors import BadRequest, TooLarge, quoted
+from kg.errors import BadRequest, TooLarge, in_digits, quoted
 from kg.fields import in_language
 from kg.matching import fairness
 from kg.matching.facts import CityFacts, Mentee, NeedHits
@@ -60,21 +60,51 @@ def read_exposure(data: Any, source: Source) -> Wanted:
     Raises BadRequest, naming the place, for anything that cannot be used, TooLarge over 100 needs.
     """
     if not isinstance(data, Mapping):
-        raise BadRequest(f"the request: must be an object with {', '.join(_KEYS)}")
+        raise BadRequest(
+            {
+                "en": f"the request: must be an object with {', '.join(_KEYS)}",
+                "fr": f"la demande : il faut un objet avec {', '.join(_KEYS)}",
+            }
+        )
     for key in data:
         if key not in _KEYS:
-            raise BadRequest(f"there is no {quoted(key)}; there are {', '.join(_KEYS)}")
+            raise BadRequest(
+                {
+                    "en": f"there is no {quoted(key)}; there are {', '.join(_KEYS)}",
+                    "fr": f"il n’y a pas de {quoted(key)} ; il y a {', '.join(_KEYS)}",
+                }
+            )
     first = data.get("first", fairness.FIRST)
     if isinstance(first, bool) or not isinstance(first, int) or not 1 <= first <= MOST_SUGGESTIONS:
-        raise BadRequest(f"first: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(first)}")
+        raise BadRequest(
+            {
+                "en": f"first: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(first)}",
+                "fr": f"first : donnez un nombre entier de 1 à {MOST_SUGGESTIONS}, non {quoted(first)}",
+            }
+        )
     given = data.get("needs")
     needs = source.needs_on_record() if given is None else given
     if not isinstance(needs, Sequence) or isinstance(needs, str):
-        raise BadRequest("needs: give a list of needs, each with a text, or leave it out for those on record")
+        raise BadRequest(
+            {
+                "en": "needs: give a list of needs, each with a text, or leave it out for those on record",
+                "fr": "needs : donnez une liste de besoins, chacun avec un texte, ou omettez-la pour les besoins documentés",
+            }
+        )
     if not needs:
-        raise BadRequest("needs: no public need is on record; give some, each with a text")
+        raise BadRequest(
+            {
+                "en": "needs: no public need is on record; give some, each with a text",
+                "fr": "needs : aucun besoin public n’est documenté ; donnez-en, chacun avec un texte",
+            }
+        )
     if given is not None and len(needs) > MOST_NEEDS:
-        raise TooLarge(f"needs: {len(needs):,} were given, {MOST_NEEDS} are asked in one request; ask in parts")
+        raise TooLarge(
+            {
+                "en": f"needs: {len(needs):,} were given, {MOST_NEEDS} are asked in one request; ask in parts",
+                "fr": f"needs : {in_digits(len(needs))} ont été donnés, une demande en a {MOST_NEEDS} au plus ; faites-en plusieurs",
+            }
+        )
     shared = {key: data[key] for key in ("profile", "weights", "as_of") if data.get(key) is not None}
     requests = tuple(
         _request(need, f"needs[{place}]", {**shared, "limit": first}, source)
@@ -86,14 +116,22 @@ def read_exposure(data: Any, source: Source) -> Wanted:
 def _request(need: Any, where: str, shared: Mapping[str, Any], source: Source) -> SuggestionRequest:
     """One need as a request of its own."""
     if not isinstance(need, Mapping):
-        raise BadRequest(f"{where}: must be an object with text, language, themes, mentee")
+        raise BadRequest(
+            {
+                "en": f"{where}: must be an object with text, language, themes, mentee",
+                "fr": f"{where} : il faut un objet avec text, language, themes, mentee",
+            }
+        )
     asked = {"needs": [{key: value for key, value in need.items() if key != "mentee"}], **shared}
     if need.get("mentee") is not None:
         asked["mentee"] = {"city": need["mentee"]}
     try:
         return read_request(asked, source)
     except (BadRequest, TooLarge) as error:
-        said = str(error).replace("needs[0]", where, 1).replace("mentee.city", f"{where}.mentee", 1)
+        said = {
+            language: text.replace("needs[0]", where, 1).replace("mentee.city", f"{where}.mentee", 1)
+            for language, text in error.texts().items()
+        }
         raise type(error)(said) from error
 
 

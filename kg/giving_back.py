@@ -21,7 +21,12 @@ def could_teach(mentee: str, mentor: str, source: Source, profile: Profile, lang
     public.
     """
     if mentee == mentor:
-        raise BadRequest(f"{quoted(mentee)} stands for both; name two cities")
+        raise BadRequest(
+            {
+                "en": f"{quoted(mentee)} stands for both; name two cities",
+                "fr": f"{quoted(mentee)} y est pour les deux ; nommez deux villes",
+            }
+        )
     own, other = facts_of(mentee, source), facts_of(mentor, source)
     themes = {theme for one in own.practices for theme in one.themes} | {one.theme for one in own.experience}
     needs = needs_on_record(f"{source.base}id/city/{mentor}", source)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rapidfuzz import fuzz
 
 from kg.city_facts import country_names
-from kg.errors import BadRequest, TooLarge, quoted
+from kg.errors import BadRequest, TooLarge, in_digits, quoted
 from kg.fields import Kind, declaration, in_language
 from kg.ledger import Ledger
 from kg.quality import completeness_of, missing_fields
@@ -584,9 +584,19 @@ def practice_hints(
 def _checked(record: Any, language: str) -> dict[str, Any]:
     """The draft with kind and identifier, its form checked as for saving."""
     if not isinstance(record, Mapping):
-        raise BadRequest(f"a practice is an object with fields, not {quoted(record)}")
+        raise BadRequest(
+            {
+                "en": f"a practice is an object with fields, not {quoted(record)}",
+                "fr": f"une pratique est un objet avec des champs, non {quoted(record)}",
+            }
+        )
     if record.get("kind", "practice") != "practice":
-        raise BadRequest(f"kind: hints are for practices, not {quoted(record['kind'])}")
+        raise BadRequest(
+            {
+                "en": f"kind: hints are for practices, not {quoted(record['kind'])}",
+                "fr": f"kind : les conseils sont pour les pratiques, non {quoted(record['kind'])}",
+            }
+        )
     id = record.get("id")
     whole = {**record, "kind": "practice", "id": "new" if id in (None, "") else id}
     _refuse_too_long(whole)
@@ -602,14 +612,24 @@ def _refuse_too_long(record: Mapping[str, Any]) -> None:
         one, depth = waiting.pop()
         if isinstance(one, (Mapping, list)):
             if depth > DEPTH:
-                raise BadRequest(f"the record is nested more than {DEPTH} levels deep; no practice is")
+                raise BadRequest(
+                    {
+                        "en": f"the record is nested more than {DEPTH} levels deep; no practice is",
+                        "fr": f"la fiche est imbriquée sur plus de {DEPTH} niveaux ; aucune pratique ne l’est",
+                    }
+                )
             parts = [*one.keys(), *one.values()] if isinstance(one, Mapping) else one
             waiting += [(part, depth + 1) for part in parts]
             characters += len(one)
         elif isinstance(one, str):
             characters += len(one)
         if characters > TEXT_LIMIT_CHARACTERS:
-            raise TooLarge(f"the record has more than {TEXT_LIMIT_CHARACTERS:,} characters; give its main points")
+            raise TooLarge(
+                {
+                    "en": f"the record has more than {TEXT_LIMIT_CHARACTERS:,} characters; give its main points",
+                    "fr": f"la fiche a plus de {in_digits(TEXT_LIMIT_CHARACTERS)} caractères ; donnez l’essentiel",
+                }
+            )
 
 
 def _asked_text(record: Mapping[str, Any]) -> tuple[str | None, str]:

@@ -131,7 +131,12 @@ class ImportJobs:
         stopped = threading.Event()
         with self._lock:
             if id in self._running:
-                raise Busy(f"import {id} is being applied already; stop it, or wait for its end")
+                raise Busy(
+                    {
+                        "en": f"import {id} is being applied already; stop it, or wait for its end",
+                        "fr": f"l’import {id} est déjà en cours d’écriture ; arrêtez-le, ou attendez sa fin",
+                    }
+                )
             self._running[id] = stopped
         try:
             job = self._keep(replace(job, state="applying"))
@@ -188,7 +193,12 @@ class ImportJobs:
         self.get(id, actor)
         with self._lock:
             if id in self._running:
-                raise Busy(f"import {id} is being applied; stop it first")
+                raise Busy(
+                    {
+                        "en": f"import {id} is being applied; stop it first",
+                        "fr": f"l’import {id} est en cours d’écriture ; arrêtez-le d’abord",
+                    }
+                )
         shutil.rmtree(self._place(id), ignore_errors=True)
 
     # Files
@@ -249,11 +259,21 @@ def _now() -> str:
 def _names(uploads: Sequence[tuple[str, bytes]]) -> tuple[str, ...]:
     """What the uploads are called: the last part of their names, in plain characters."""
     if not 1 <= len(uploads) <= FILES_LIMIT:
-        raise BadRequest(f"an import has 1 to {FILES_LIMIT} files, not {len(uploads)}")
+        raise BadRequest(
+            {
+                "en": f"an import has 1 to {FILES_LIMIT} files, not {len(uploads)}",
+                "fr": f"un import a de 1 à {FILES_LIMIT} fichiers, non {len(uploads)}",
+            }
+        )
     names = []
     for name, content in uploads:
         if len(content) > FILE_LIMIT_BYTES:
-            raise TooLarge(f"{quoted(name)}: files may have {FILE_LIMIT_BYTES // 1024**2} MB at most; split it")
+            raise TooLarge(
+                {
+                    "en": f"{quoted(name)}: files may have {FILE_LIMIT_BYTES // 1024**2} MB at most; split it",
+                    "fr": f"{quoted(name)} : un fichier fait au plus {FILE_LIMIT_BYTES // 1024**2} Mo ; divisez-le",
+                }
+            )
         plain = re.sub(r"[^\w.() -]", "_", PurePosixPath(name.replace("\\", "/")).name)[-120:]
         if not plain.lower().removesuffix(".gz").endswith((*ENDINGS, *FORMATS)):
             endings = ", ".join((*ENDINGS, *FORMATS))

@@ -95,9 +95,19 @@ def read_chosen(kind: str, given: Mapping[str, Sequence[str]], known: Known) -> 
     found = {}
     for facet, values in given.items():
         if facet not in there:
-            raise BadRequest(f"{quoted(facet)} is no facet of this list; there are {', '.join(there) or 'none'}")
+            raise BadRequest(
+                {
+                    "en": f"{quoted(facet)} is no facet of this list; there are {', '.join(there) or 'none'}",
+                    "fr": f"{quoted(facet)} n’est pas une facette de cette liste ; il y a {', '.join(there) or 'aucune'}",
+                }
+            )
         if len(values) > MOST_VALUES:
-            raise BadRequest(f"{facet}: give at most {MOST_VALUES} values")
+            raise BadRequest(
+                {
+                    "en": f"{facet}: give at most {MOST_VALUES} values",
+                    "fr": f"{facet} : donnez {MOST_VALUES} valeurs au plus",
+                }
+            )
         found[facet] = frozenset(one if one == UNKNOWN else _value(kind, facet, one, known) for one in values)
     return {facet: values for facet, values in found.items() if values}
 
@@ -114,12 +124,22 @@ def _value(kind: str, facet: str, value: str, known: Known) -> str:
         return value
     if facet in ("evidence", "size", "offer") and value in values_of(kind, facet):
         return value
-    right = {
-        "country": "is no country; use two letters such as LV (ISO 3166-1), or unknown",
-        "language": "is no language tag; write for example lv or fr, or unknown",
-        "decade": "is no decade; write its first year, such as 2010, or unknown",
-    }.get(facet, f"is not there to choose; use {', '.join((*values_of(kind, facet), UNKNOWN))}")
-    raise BadRequest(f"{facet}: {quoted(value)} {right}")
+    choices = ", ".join((*values_of(kind, facet), UNKNOWN))
+    english, french = {
+        "country": (
+            "is no country; use two letters such as LV (ISO 3166-1), or unknown",
+            "n’est pas un pays ; écrivez deux lettres telles que LV (ISO 3166-1), ou unknown",
+        ),
+        "language": (
+            "is no language tag; write for example lv or fr, or unknown",
+            "n’est pas un code de langue ; écrivez par exemple lv ou fr, ou unknown",
+        ),
+        "decade": (
+            "is no decade; write its first year, such as 2010, or unknown",
+            "n’est pas une décennie ; écrivez sa première année, telle que 2010, ou unknown",
+        ),
+    }.get(facet, (f"is not there to choose; use {choices}", f"n’est pas un choix possible ; prenez {choices}"))
+    raise BadRequest({"en": f"{facet}: {quoted(value)} {english}", "fr": f"{facet} : {quoted(value)} {french}"})
 
 
 def values_of(kind: str, facet: str) -> tuple[str, ...]:
@@ -153,7 +173,12 @@ def read_facets(kind: str, names: str | None) -> tuple[str, ...]:
     for name in wanted:
         if name not in there:
             raise BadRequest(
-                f"facets: there is no {quoted(name)} in this list; there are {', '.join((*there, ''))}or none"
+                {
+                    "en": (
+                        f"facets: there is no {quoted(name)} in this list; there are {', '.join((*there, ''))}or none"
+                    ),
+                    "fr": f"facets : il n’y a pas de {quoted(name)} dans cette liste ; il y a {', '.join((*there, ''))}ou none",
+                }
             )
     return wanted
 
@@ -165,7 +190,12 @@ def read_order(kind: str, wanted: Wanted, known: Known, facts: ListView) -> tupl
     """
     orders = ORDERS.get(kind, ("id",))
     if wanted.order not in orders:
-        raise BadRequest(f"sort: {quoted(wanted.order)} is no order of this list; there is {', '.join(orders)}")
+        raise BadRequest(
+            {
+                "en": f"sort: {quoted(wanted.order)} is no order of this list; there is {', '.join(orders)}",
+                "fr": f"sort : {quoted(wanted.order)} n’est pas un ordre de cette liste ; il y a {', '.join(orders)}",
+            }
+        )
     if wanted.order != "nearest":
         return wanted.order, Profiled()
     profile = Profiled(
@@ -183,8 +213,16 @@ def read_order(kind: str, wanted: Wanted, known: Known, facts: ListView) -> tupl
         )
     if profile == Profiled():
         raise BadRequest(
-            "sort: nearest to what? Give like=jelgava for a city on record, or like_country, like_population, "
-            "like_foreign_born_share"
+            {
+                "en": (
+                    "sort: nearest to what? Give like=jelgava for a city on record, or like_country, like_population, "
+                    "like_foreign_born_share"
+                ),
+                "fr": (
+                    "sort : le plus proche de quoi ? Donnez like=jelgava pour une ville documentée, ou like_country, like_population, "
+                    "like_foreign_born_share"
+                ),
+            }
         )
     return "nearest", profile
 

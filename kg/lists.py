@@ -704,5 +704,10 @@ def _read_cursor(cursor: str | None) -> tuple[float, str] | None:
         if not isinstance(key, float) or not isinstance(id, str) or key != key:
             raise ValueError("not a place in a list")
     except (ValueError, TypeError, binascii.Error, RecursionError) as error:
-        raise BadRequest(f"cursor: {quoted(cursor)} was not given by a page of this list") from error
+        raise BadRequest(
+            {
+                "en": f"cursor: {quoted(cursor)} was not given by a page of this list",
+                "fr": f"cursor : {quoted(cursor)} ne vient d’aucune page de cette liste",
+            }
+        ) from error
     return key, id

@@ -57,11 +57,23 @@ def read_wanted(data: Any, known: Known) -> Wanted:
     Raises BadRequest, naming the place, for anything that cannot be used, TooLarge for a need over its limit.
     """
     if not isinstance(data, Mapping):
-        raise BadRequest("the request: must be an object with needs")
+        raise BadRequest(
+            {"en": "the request: must be an object with needs", "fr": "la demande : il faut un objet avec needs"}
+        )
     if "limit" in data:
-        raise BadRequest("limit: a set has as many mentors as it takes; `most` limits them, `alternatives` the sets")
+        raise BadRequest(
+            {
+                "en": "limit: a set has as many mentors as it takes; `most` limits them, `alternatives` the sets",
+                "fr": "limit : un ensemble a autant de villes mentores qu’il en faut ; `most` les limite, `alternatives` limite les ensembles",
+            }
+        )
     if "explain" in data:
-        raise BadRequest("explain: ask for suggestions to have them explained at length")
+        raise BadRequest(
+            {
+                "en": "explain: ask for suggestions to have them explained at length",
+                "fr": "explain : demandez des suggestions pour les avoir expliquées en détail",
+            }
+        )
     rest = {key: value for key, value in data.items() if key not in ("most", "alternatives")}
     most = data.get("most")
     return Wanted(
@@ -73,7 +85,12 @@ def read_wanted(data: Any, known: Known) -> Wanted:
 
 def _number(value: Any, where: str, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise BadRequest(f"{where}: give a whole number from {least} to {most}, not {quoted(value)}")
+        raise BadRequest(
+            {
+                "en": f"{where}: give a whole number from {least} to {most}, not {quoted(value)}",
+                "fr": f"{where} : donnez un nombre entier de {least} à {most}, non {quoted(value)}",
+            }
+        )
     return value
 
 

@@ -405,7 +405,12 @@ def analyse_needs(
     """
     whole = need_text(text, "text")
     if language is not None and not LANGUAGE_TAG.fullmatch(language):
-        raise BadRequest("language: give a language tag such as 'lv' or 'fr'")
+        raise BadRequest(
+            {
+                "en": "language: give a language tag such as 'lv' or 'fr'",
+                "fr": "language : donnez un code de langue tel que 'lv' ou 'fr'",
+            }
+        )
     cut, kinds, left_out = _sentences(whole)
     understood = [[view.understand(NeedText(one, language)) for one in some] for some in cut]
     read = [[(one.text, _sure_themes(one), _says_need(one)) for one in some] for some in understood]

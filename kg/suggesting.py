@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, Protocol
 
 from kg.city_facts import LEVELS, country_code, country_names
-from kg.errors import BadRequest, TooLarge, quoted
+from kg.errors import BadRequest, TooLarge, in_digits, quoted
 from kg.fields import in_language
 from kg.matching.diversity import spread_sentence
 from kg.matching.evidence import evidence_query, query_address
@@ -93,17 +93,37 @@ def read_request(data: Mapping[str, Any], known: Known) -> SuggestionRequest:
     _only(data, "", *keys)
     needs = data.get("needs")
     if not isinstance(needs, Sequence) or isinstance(needs, str) or not 1 <= len(needs) <= MOST_NEEDS:
-        raise BadRequest(f"needs: give 1 to {MOST_NEEDS} needs, each with a text")
+        raise BadRequest(
+            {
+                "en": f"needs: give 1 to {MOST_NEEDS} needs, each with a text",
+                "fr": f"needs : donnez de 1 à {MOST_NEEDS} besoins, chacun avec un texte",
+            }
+        )
     mentee, profile = read_mentee(data.get("mentee"), known)
     limit = data.get("limit", 5)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_SUGGESTIONS:
-        raise BadRequest(f"limit: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(limit)}")
+        raise BadRequest(
+            {
+                "en": f"limit: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(limit)}",
+                "fr": f"limit : donnez un nombre entier de 1 à {MOST_SUGGESTIONS}, non {quoted(limit)}",
+            }
+        )
     weights = data.get("weights") or {}
     if not isinstance(weights, Mapping):
-        raise BadRequest('weights: give an object such as {"language": 0.2}')
+        raise BadRequest(
+            {
+                "en": 'weights: give an object such as {"language": 0.2}',
+                "fr": 'weights : donnez un objet tel que {"language": 0.2}',
+            }
+        )
     explain = data.get("explain", False)
     if not isinstance(explain, bool):
-        raise BadRequest(f"explain: {quoted(explain)} is neither true nor false")
+        raise BadRequest(
+            {
+                "en": f"explain: {quoted(explain)} is neither true nor false",
+                "fr": f"explain : {quoted(explain)} n’est ni true ni false",
+            }
+        )
     return SuggestionRequest(
         needs=tuple(_need(need, f"needs[{place}]", known) for place, need in enumerate(needs)),
         mentee=mentee,
@@ -128,7 +148,12 @@ def read_diversity(data: Any) -> int | None:
     _only(data, "diversity", "per_country")
     most = data.get("per_country")
     if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_SUGGESTIONS:
-        raise BadRequest(f"diversity.per_country: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(most)}")
+        raise BadRequest(
+            {
+                "en": f"diversity.per_country: give a whole number from 1 to {MOST_SUGGESTIONS}, not {quoted(most)}",
+                "fr": f"diversity.per_country : donnez un nombre entier de 1 à {MOST_SUGGESTIONS}, non {quoted(most)}",
+            }
+        )
     return most
 
 
@@ -137,9 +162,19 @@ def _need(data: Any, where: str, known: Known) -> Need:
     _only(data, where, "text", "language", "themes", "weight")
     weight = data.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
-        raise BadRequest(f"{where}.weight: {quoted(weight)} is not a number")
+        raise BadRequest(
+            {
+                "en": f"{where}.weight: {quoted(weight)} is not a number",
+                "fr": f"{where}.weight : {quoted(weight)} n’est pas un nombre",
+            }
+        )
     if not 0 < weight <= HIGHEST_WEIGHT:
-        raise BadRequest(f"{where}.weight: {quoted(weight)} is not above 0 and at most {HIGHEST_WEIGHT:.0f}")
+        raise BadRequest(
+            {
+                "en": f"{where}.weight: {quoted(weight)} is not above 0 and at most {HIGHEST_WEIGHT:.0f}",
+                "fr": f"{where}.weight : {quoted(weight)} n’est pas supérieur à 0 et d’au plus {HIGHEST_WEIGHT:.0f}",
+            }
+        )
     return Need(
         text=need_text(data.get("text"), f"{where}.text"),
         language=_language(data.get("language"), f"{where}.language"),
@@ -159,16 +194,36 @@ def need_text(value: Any, where: str) -> str:
     'Cool streets'
     """
     if not isinstance(value, str) or not value.strip():
-        raise BadRequest(f"{where}: say in a sentence or two what the city needs")
+        raise BadRequest(
+            {
+                "en": f"{where}: say in a sentence or two what the city needs",
+                "fr": f"{where} : dites en une phrase ou deux ce qu’il faut à la ville",
+            }
+        )
     if len(value) > NEED_LIMIT_CHARACTERS:
         raise TooLarge(
-            f"{where}: has {len(value):,} characters, {NEED_LIMIT_CHARACTERS:,} at most; give its main points"
+            {
+                "en": (
+                    f"{where}: has {len(value):,} characters, {NEED_LIMIT_CHARACTERS:,} at most; give its main points"
+                ),
+                "fr": f"{where} : a {in_digits(len(value))} caractères, {in_digits(NEED_LIMIT_CHARACTERS)} au plus ; donnez l’essentiel",
+            }
         )
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise BadRequest(f"{where}: has half of a character (a lone surrogate); send the text as UTF-8")
+        raise BadRequest(
+            {
+                "en": f"{where}: has half of a character (a lone surrogate); send the text as UTF-8",
+                "fr": f"{where} : contient la moitié d’un caractère (surrogate isolé) ; envoyez le texte en UTF-8",
+            }
+        )
     found = _CONTROL.search(value)
     if found:
-        raise BadRequest(f"{where}: has the control character {found[0]!r} at position {found.start() + 1}; remove it")
+        raise BadRequest(
+            {
+                "en": f"{where}: has the control character {found[0]!r} at position {found.start() + 1}; remove it",
+                "fr": f"{where} : contient le caractère de commande {found[0]!r} à la position {found.start() + 1} ; supprimez-le",
+            }
+        )
     return value.strip()
 
 
@@ -181,7 +236,12 @@ def read_mentee(data: Any, known: Known) -> tuple[str | None, Mentee | None]:
         return None, None
     _only(data, "mentee", "city", "profile")
     if (data.get("city") is None) == (data.get("profile") is None):
-        raise BadRequest('mentee: give either {"city": "jelgava"} or {"profile": {...}}')
+        raise BadRequest(
+            {
+                "en": 'mentee: give either {"city": "jelgava"} or {"profile": {...}}',
+                "fr": 'mentee : donnez soit {"city": "jelgava"}, soit {"profile": {...}}',
+            }
+        )
     if data.get("city") is not None:
         return known.city(_string(data["city"], "mentee.city"), "mentee.city"), None
     return None, _profile(data["profile"], known)
@@ -193,10 +253,20 @@ def _profile(data: Any, known: Known) -> Mentee:
     _only(data, where, "name", "country", "population", "languages", "experience")
     population = data.get("population")
     if population is not None and (isinstance(population, bool) or not isinstance(population, int) or population < 1):
-        raise BadRequest(f"{where}.population: give inhabitants as a whole number, not {quoted(population)}")
+        raise BadRequest(
+            {
+                "en": f"{where}.population: give inhabitants as a whole number, not {quoted(population)}",
+                "fr": f"{where}.population : donnez les habitants en nombre entier, non {quoted(population)}",
+            }
+        )
     experience = data.get("experience") or {}
     if not isinstance(experience, Mapping):
-        raise BadRequest(f'{where}.experience: give levels by theme such as {{"gender": "some"}}')
+        raise BadRequest(
+            {
+                "en": f'{where}.experience: give levels by theme such as {{"gender": "some"}}',
+                "fr": f'{where}.experience : donnez des niveaux par thème, tels que {{"gender": "some"}}',
+            }
+        )
     country = data.get("country")
     return Mentee(
         name={"en": _string(data["name"], f"{where}.name")} if data.get("name") else {},
@@ -221,7 +291,12 @@ def _level(value: Any, where: str) -> float:
         return LEVELS[value]
     if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= 1:
         return float(value)
-    raise BadRequest(f"{where}: {quoted(value)} is no level; use {', '.join(LEVELS)} or a number from 0 to 1")
+    raise BadRequest(
+        {
+            "en": f"{where}: {quoted(value)} is no level; use {', '.join(LEVELS)} or a number from 0 to 1",
+            "fr": f"{where} : {quoted(value)} n’est pas un niveau ; écrivez {', '.join(LEVELS)} ou un nombre de 0 à 1",
+        }
+    )
 
 
 def read_filters(data: Any, known: Known) -> Filters:
@@ -234,7 +309,12 @@ def read_filters(data: Any, known: Known) -> Filters:
     _only(data, "filters", "countries", "themes", "languages", "population_min", "population_max", "exclude_cities")
     low, high = (_inhabitants(data.get(key), f"filters.{key}") for key in ("population_min", "population_max"))
     if low is not None and high is not None and low > high:
-        raise BadRequest(f"filters.population_min: {low} is above population_max {high}")
+        raise BadRequest(
+            {
+                "en": f"filters.population_min: {low} is above population_max {high}",
+                "fr": f"filters.population_min : {low} dépasse population_max {high}",
+            }
+        )
     return Filters(
         countries=frozenset(
             _country(one, "filters.countries") for one in _strings(data.get("countries"), "filters.countries")
@@ -257,7 +337,12 @@ def _inhabitants(value: Any, where: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadRequest(f"{where}: give inhabitants as a whole number, not {quoted(value)}")
+        raise BadRequest(
+            {
+                "en": f"{where}: give inhabitants as a whole number, not {quoted(value)}",
+                "fr": f"{where} : donnez les habitants en nombre entier, non {quoted(value)}",
+            }
+        )
     return value
 
 
@@ -265,7 +350,12 @@ def _country(value: Any, where: str) -> str:
     """A country by its two letters (ISO 3166-1)."""
     text = _string(value, where)
     if (code := country_code(text)) is None:
-        raise BadRequest(f"{where}: {quoted(text)} is no country; use two letters such as 'LV' (ISO 3166-1)")
+        raise BadRequest(
+            {
+                "en": f"{where}: {quoted(text)} is no country; use two letters such as 'LV' (ISO 3166-1)",
+                "fr": f"{where} : {quoted(text)} n’est pas un pays ; écrivez deux lettres telles que 'LV' (ISO 3166-1)",
+            }
+        )
     return code
 
 
@@ -275,7 +365,12 @@ def _language(value: Any, where: str) -> str | None:
         return None
     text = _string(value, where)
     if not LANGUAGE_TAG.fullmatch(text):
-        raise BadRequest(f"{where}: {quoted(text)} is no language tag; write for example 'lv' or 'fr'")
+        raise BadRequest(
+            {
+                "en": f"{where}: {quoted(text)} is no language tag; write for example 'lv' or 'fr'",
+                "fr": f"{where} : {quoted(text)} n’est pas un code de langue ; écrivez par exemple 'lv' ou 'fr'",
+            }
+        )
     return text
 
 
@@ -286,13 +381,23 @@ def _day(value: Any, where: str) -> date | None:
     try:
         return date.fromisoformat(_string(value, where))
     except ValueError:
-        raise BadRequest(f"{where}: {quoted(value)} is no day; write it as 2026-01-31") from None
+        raise BadRequest(
+            {
+                "en": f"{where}: {quoted(value)} is no day; write it as 2026-01-31",
+                "fr": f"{where} : {quoted(value)} n’est pas un jour ; écrivez-le comme 2026-01-31",
+            }
+        ) from None
 
 
 def _string(value: Any, where: str) -> str:
     """A text that is not empty and not longer than a name."""
     if not isinstance(value, str) or not value.strip() or len(value) > 500 or _CONTROL.search(value):
-        raise BadRequest(f"{where}: {quoted(value)} is not a text of 1 to 500 characters")
+        raise BadRequest(
+            {
+                "en": f"{where}: {quoted(value)} is not a text of 1 to 500 characters",
+                "fr": f"{where} : {quoted(value)} n’est pas un texte de 1 à 500 caractères",
+            }
+        )
     return value.strip()
 
 
@@ -301,18 +406,33 @@ def _strings(value: Any, where: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > 200:
-        raise BadRequest(f"{where}: give a list of at most 200 texts")
+        raise BadRequest(
+            {
+                "en": f"{where}: give a list of at most 200 texts",
+                "fr": f"{where} : donnez une liste de 200 textes au plus",
+            }
+        )
     return [_string(one, where) for one in value]
 
 
 def _only(data: Any, where: str, *keys: str) -> None:
     """Refuse what is no object, and keys nobody would read: a misspelt filter must not be ignored in silence."""
     if not isinstance(data, Mapping):
-        raise BadRequest(f"{where or 'the request'}: must be an object with {', '.join(keys)}")
+        raise BadRequest(
+            {
+                "en": f"{where or 'the request'}: must be an object with {', '.join(keys)}",
+                "fr": f"{where or 'la demande'} : il faut un objet avec {', '.join(keys)}",
+            }
+        )
     unknown = [key for key in data if key not in keys]
     if unknown:
         place = f"{where}: " if where else ""
-        raise BadRequest(f"{place}there is no {quoted(unknown[0])}; there are {', '.join(keys)}")
+        raise BadRequest(
+            {
+                "en": f"{place}there is no {quoted(unknown[0])}; there are {', '.join(keys)}",
+                "fr": f"{where + ' : ' if where else ''}il n’y a pas de {quoted(unknown[0])} ; il y a {', '.join(keys)}",
+            }
+        )
 
 
 Clues = Callable[[int, str], Mapping[str, float]]

@@ -86,7 +86,12 @@ def profile_name(data: Any) -> str | None:
     """The name of the profile that a request asks for; None for the usual one. Raises BadRequest for what is no name."""
     name = data.get("profile") if isinstance(data, Mapping) else None
     if name is not None and not isinstance(name, str):
-        raise BadRequest(f"profile: {quoted(name)} is no name; write for example 'mentoring'")
+        raise BadRequest(
+            {
+                "en": f"profile: {quoted(name)} is no name; write for example 'mentoring'",
+                "fr": f"profile : {quoted(name)} n’est pas un nom ; écrivez par exemple 'mentoring'",
+            }
+        )
     return name
 
 
@@ -99,22 +104,47 @@ def read_city(data: Any, source: Source) -> tuple[str | None, Setting]:
     """
     keys = ("mentee", "staff", "budget", "currency", "years", "themes", "target_groups", "answers", "profile")
     if not isinstance(data, Mapping):
-        raise BadRequest(f"the request: must be an object with {', '.join(keys)}")
+        raise BadRequest(
+            {
+                "en": f"the request: must be an object with {', '.join(keys)}",
+                "fr": f"la demande : il faut un objet avec {', '.join(keys)}",
+            }
+        )
     for key in data:
         if key not in keys:
-            raise BadRequest(f"there is no {quoted(key)}; there are {', '.join(keys)}")
+            raise BadRequest(
+                {
+                    "en": f"there is no {quoted(key)}; there are {', '.join(keys)}",
+                    "fr": f"il n’y a pas de {quoted(key)} ; il y a {', '.join(keys)}",
+                }
+            )
     if data.get("mentee") is None:
-        raise BadRequest('mentee: say which city asks, {"city": "jelgava"} or {"profile": {...}}')
+        raise BadRequest(
+            {
+                "en": 'mentee: say which city asks, {"city": "jelgava"} or {"profile": {...}}',
+                "fr": 'mentee : dites quelle ville demande, {"city": "jelgava"} ou {"profile": {...}}',
+            }
+        )
     city, profile = read_mentee(data["mentee"], source)
     currency = data.get("currency", "EUR")
     if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
-        raise BadRequest(f"currency: {quoted(currency)} is no currency; write three capitals such as 'EUR'")
+        raise BadRequest(
+            {
+                "en": f"currency: {quoted(currency)} is no currency; write three capitals such as 'EUR'",
+                "fr": f"currency : {quoted(currency)} n’est pas une monnaie ; écrivez trois majuscules telles que 'EUR'",
+            }
+        )
     themes = frozenset(source.theme(one, "themes") for one in _listed(data.get("themes"), "themes"))
     groups = frozenset(_listed(data.get("target_groups"), "target_groups"))
     known = declaration().kind("practice").by_key["target_groups"].choices or {}
     for group in sorted(groups):
         if group not in known:
-            raise BadRequest(f"target_groups: there is no {quoted(group)}; there are {', '.join(sorted(known))}")
+            raise BadRequest(
+                {
+                    "en": f"target_groups: there is no {quoted(group)}; there are {', '.join(sorted(known))}",
+                    "fr": f"target_groups : il n’y a pas de {quoted(group)} ; il y a {', '.join(sorted(known))}",
+                }
+            )
     setting = Setting(
         staff=_figure(data.get("staff"), "staff"),
         budget=_figure(data.get("budget"), "budget"),
@@ -130,7 +160,12 @@ def _listed(value: Any, where: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list | tuple) or len(value) > 100 or not all(isinstance(one, str) for one in value):
-        raise BadRequest(f"{where}: give a list of at most 100 names")
+        raise BadRequest(
+            {
+                "en": f"{where}: give a list of at most 100 names",
+                "fr": f"{where} : donnez une liste de 100 noms au plus",
+            }
+        )
     return list(value)
 
 
@@ -138,7 +173,12 @@ def _figure(value: Any, where: str) -> Known | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:  # NaN is neither
-        raise BadRequest(f"{where}: give a number from 0 to {LARGEST:.0f}, not {quoted(value)}")
+        raise BadRequest(
+            {
+                "en": f"{where}: give a number from 0 to {LARGEST:.0f}, not {quoted(value)}",
+                "fr": f"{where} : donnez un nombre de 0 à {LARGEST:.0f}, non {quoted(value)}",
+            }
+        )
     return Known(float(value))
 
 
@@ -146,12 +186,27 @@ def _answers(value: Any) -> dict[str, Status]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise BadRequest('answers: give an object such as {"condition-1": "met"}')
+        raise BadRequest(
+            {
+                "en": 'answers: give an object such as {"condition-1": "met"}',
+                "fr": 'answers : donnez un objet tel que {"condition-1": "met"}',
+            }
+        )
     if len(value) > MOST_ANSWERS:
-        raise TooLarge(f"answers: has {len(value)} entries, {MOST_ANSWERS} at most")
+        raise TooLarge(
+            {
+                "en": f"answers: has {len(value)} entries, {MOST_ANSWERS} at most",
+                "fr": f"answers : a {len(value)} entrées, {MOST_ANSWERS} au plus",
+            }
+        )
     for id, status in value.items():
         if status not in ANSWERS:
-            raise BadRequest(f"answers.{quoted(id)}: {quoted(status)} is none of {', '.join(ANSWERS)}")
+            raise BadRequest(
+                {
+                    "en": f"answers.{quoted(id)}: {quoted(status)} is none of {', '.join(ANSWERS)}",
+                    "fr": f"answers.{quoted(id)} : {quoted(status)} n’est aucun de : {', '.join(ANSWERS)}",
+                }
+            )
     return dict(value)
 
 
@@ -355,12 +410,22 @@ def transferability(id: str, request: Any, source: Source, profile: Profile, lan
     practice, record = read_practice(id, source)
     city = read_setting(known, source, said) if known else said
     if not city.ids.isdisjoint(practice.setting.ids):
-        raise BadRequest(f"mentee: {quoted(id)} is a practice of {quoted(known)} itself; name another city")
+        raise BadRequest(
+            {
+                "en": f"mentee: {quoted(id)} is a practice of {quoted(known)} itself; name another city",
+                "fr": f"mentee : {quoted(id)} est une pratique de {quoted(known)} même ; nommez une autre ville",
+            }
+        )
     found = assess(practice, city, profile)
     ids = [one.id for one in found.criteria]
     for answered in sorted(city.answers.keys() - set(ids)):
         raise BadRequest(
-            f"answers: this practice has no condition {quoted(answered)}; there are {', '.join(sorted(ids))}"
+            {
+                "en": (
+                    f"answers: this practice has no condition {quoted(answered)}; there are {', '.join(sorted(ids))}"
+                ),
+                "fr": f"answers : cette pratique n’a pas de condition {quoted(answered)} ; il y a {', '.join(sorted(ids))}",
+            }
         )
     mentor = facts_of(record["city"], source)
     return {

@@ -186,14 +186,34 @@ def worklist(
         )
     kind = declaration().kind(kind).name if kind else (made.kinds or ("practice",))[0]
     if made.kinds and kind not in made.kinds:
-        raise BadRequest(f"kind: the list {name} is for {', '.join(made.kinds)}, not {quoted(kind)}")
+        raise BadRequest(
+            {
+                "en": f"kind: the list {name} is for {', '.join(made.kinds)}, not {quoted(kind)}",
+                "fr": f"kind : la liste {name} est pour {', '.join(made.kinds)}, non {quoted(kind)}",
+            }
+        )
     if not 1 <= limit <= 200:
-        raise BadRequest(f"limit: give a number from 1 to 200, not {limit}")
+        raise BadRequest(
+            {
+                "en": f"limit: give a number from 1 to 200, not {limit}",
+                "fr": f"limit : donnez un nombre de 1 à 200, non {limit}",
+            }
+        )
     if cursor is not None and (len(cursor) > 120 or not SLUG.fullmatch(cursor)):
-        raise BadRequest(f"cursor: {quoted(cursor)} was not given by a page of this list")
+        raise BadRequest(
+            {
+                "en": f"cursor: {quoted(cursor)} was not given by a page of this list",
+                "fr": f"cursor : {quoted(cursor)} ne vient d’aucune page de cette liste",
+            }
+        )
     labels = labels or language
     if not LANGUAGE_TAG.fullmatch(labels):  # it is written into a query
-        raise BadRequest(f"labels: {quoted(labels)} is no language tag; write for example 'lv'")
+        raise BadRequest(
+            {
+                "en": f"labels: {quoted(labels)} is no language tag; write for example 'lv'",
+                "fr": f"labels : {quoted(labels)} n’est pas un code de langue ; écrivez par exemple 'lv'",
+            }
+        )
     today = as_of or datetime.now(UTC).date()
     asked = _Question(catalogue, kind, language, labels, today, answered, _TEXTS.get(language, _TEXTS["en"]))
     return _page(name, made, asked, limit, cursor, drafts)

@@ -75,11 +75,11 @@ def sentences(fault: Mapping[str, Any]) -> dict[str, str]:
     english = _ENGLISH.get(sort) or fault["msg"].removeprefix("Value error, ")
     if sort not in _FRENCH:
         return {"en": english}
-    held = {name: _in_french(value) for name, value in context.items()}
+    held = {name: value_in_french(value) for name, value in context.items()}
     return {"en": english, "fr": _FRENCH[sort].format(**held)}
 
 
-def _in_french(value: object) -> str:
+def value_in_french(value: object) -> str:
     """A value of a fault as French writes it: 20 001 for 20,001, 0,5 for 0.5, « ou » between choices."""
     if isinstance(value, float):
         return f"{value:g}".replace(".", ",")

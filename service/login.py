@@ -93,7 +93,12 @@ class Provider:
             metadata.pop("_loaded_at", None)
             found = quoted(metadata.get("issuer"), 200)
             log.warning("MENTORGRAPH_OIDC_ISSUER is not what the provider calls itself: %s", found)
-            raise ProviderUnreachable("the login provider is not the one that this service is set up for")
+            raise ProviderUnreachable(
+                {
+                    "en": "the login provider is not the one that this service is set up for",
+                    "fr": "le fournisseur d’identité n’est pas celui pour lequel ce service est réglé",
+                }
+            )
         offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         metadata["id_token_signing_alg_values_supported"] = [one for one in offered if one in SIGNATURES]
         return metadata
@@ -134,7 +139,12 @@ def _failures_named() -> Iterator[None]:
         ) from error
     except (HTTPError, InvalidURL, ValueError, TypeError, KeyError, RuntimeError) as error:
         log.warning("the login provider failed: %s: %s", type(error).__name__, quoted(error, 300))
-        raise ProviderUnreachable("the login provider does not answer as it should; try again later") from error
+        raise ProviderUnreachable(
+            {
+                "en": "the login provider does not answer as it should; try again later",
+                "fr": "le fournisseur d’identité ne répond pas comme il le devrait ; réessayez plus tard",
+            }
+        ) from error
 
 
 def actor_of_claims(claims: Mapping[str, Any], settings: Settings) -> Actor:

@@ -9,7 +9,6 @@ from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kg.errors import figures
 from service.negotiation import preferred
 
 DISCARD_BYTES = 64_000_000
@@ -59,14 +58,7 @@ class BodyLimit:
             if max(seen, declared) > limit_bytes:
                 if message.get("more_body"):
                     await discard(receive)
-                most, most_in_french = figures(limit_bytes)
-                raise HTTPException(
-                    413,
-                    {
-                        "en": f"a request body may have {most} bytes at most",
-                        "fr": f"le corps d’une demande peut compter {most_in_french} octets au plus",
-                    },
-                )
+                raise HTTPException(413, f"{limit_bytes:,}")
             return message
 
         await self.app(scope, limited, send)

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kg import errors
 from kg.errors import KgError, Words, plain, quoted
 from kg.fields import in_language
-from service.faults import sentences
+from service.faults import sentences, value_in_french
 from service.negotiation import LANGUAGES, PROBLEM, language_of_header, most_wanted
 
 log = logging.getLogger("mentorgraph.service")
@@ -82,7 +82,7 @@ ROWS: Mapping[type[KgError], Row] = {
         "The token or session is not accepted",
         "Le jeton ou la session n’est pas accepté",
     ),
-    errors.NotAllowed: Row("not-allowed", 403, "Your role does not allow this", "Votre rôle ne le permet pas"),
+    errors.NotAllowed: Row("not-allowed", 403, "You may not do this", "Vous ne pouvez pas faire cela"),
     errors.ReadOnly: Row("read-only", 403, "This is not written by anybody", "Personne n’écrit ceci"),
     errors.ProviderUnreachable: Row(
         "login-provider-unreachable",
@@ -135,7 +135,13 @@ IN_USE = {
 }
 
 PROTOCOL_ROWS: Mapping[int, tuple[Row, Mapping[str, str]]] = {
-    400: (UNREADABLE, {"en": "the body is not what its Content-Type says: {detail}"}),
+    400: (
+        UNREADABLE,
+        {
+            "en": "the body is not what its Content-Type says: {detail}",
+            "fr": "le corps n’est pas ce qu’annonce son Content-Type : {detail}",
+        },
+    ),
     404: (
         Row("no-such-address", 404, "There is nothing here", "Il n’y a rien ici"),
         {
@@ -151,7 +157,13 @@ PROTOCOL_ROWS: Mapping[int, tuple[Row, Mapping[str, str]]] = {
         Row("not-acceptable", 406, "No form fits what is asked for", "Aucune forme ne convient à ce qui est demandé"),
         {"en": "{path} answers only as {detail}", "fr": "{path} ne répond que sous ces formes : {detail}"},
     ),
-    413: (ROWS[errors.TooLarge], {"en": "{detail}"}),
+    413: (
+        ROWS[errors.TooLarge],
+        {
+            "en": "a request body may have {detail} bytes at most",
+            "fr": "le corps d’une demande peut compter {detail} octets au plus",
+        },
+    ),
     415: (
         Row(
             "unsupported-media-type",
@@ -159,10 +171,13 @@ PROTOCOL_ROWS: Mapping[int, tuple[Row, Mapping[str, str]]] = {
             "The body's form is not understood here",
             "La forme du corps n’est pas comprise ici",
         ),
-        {"en": "{detail}"},
+        {
+            "en": "send the body as {detail}, in UTF-8, not as {given}",
+            "fr": "envoyez le corps comme {detail}, en UTF-8, non comme {given}",
+        },
     ),
 }
-"""What the HTTP layer itself refuses, with a message to fill in."""
+"""What the HTTP layer itself refuses, with a message to fill in; `detail` is a list with "or", or a number."""
 
 
 @dataclass
@@ -315,9 +330,6 @@ async def _of_validation(request: Request, error: Exception) -> Response:
     return refusal_of_validation(error.errors()).response(request)
 
 
-_OR = {"en": " or ", "fr": " ou "}
-
-
 async def _of_protocol(request: Request, error: Exception) -> Response:
     """404, 405, 406, 413 and the like, raised by the framework or by our own middleware; and what OPTIONS asks for.
 
@@ -331,9 +343,13 @@ async def _of_protocol(request: Request, error: Exception) -> Response:
     if isinstance(said, Mapping):
         detail = said
     else:
-        told = {language: or_.join(said) if isinstance(said, list) else said for language, or_ in _OR.items()}
+        given = request.headers.get("content-type")
         holes = {"path": quoted(request.url.path, 200), "method": request.method}
-        detail = {language: text.format(**holes, detail=told[language]) for language, text in template.items()}
+        filling = {
+            "en": {"detail": _joined(said, " or "), "given": quoted(given or "nothing")},
+            "fr": {"detail": value_in_french(_joined(said, " ou ")), "given": quoted(given or "rien")},
+        }
+        detail = {language: text.format(**holes, **filling[language]) for language, text in template.items()}
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
     refusal = Refusal(row, detail)
     for_people = most_wanted(request.headers.get("accept"), [MEDIA_TYPE], only_by_name=["text/html"]) == "text/html"
@@ -342,6 +358,11 @@ async def _of_protocol(request: Request, error: Exception) -> Response:
 
         return nowhere(request, refusal)
     return refusal.response(request, headers)
+
+
+def _joined(said: Any, word: str) -> str:
+    """What there is, where it is a list, with a word between."""
+    return word.join(said) if isinstance(said, list) else str(said)
 
 
 def _allowed(request: Request) -> str:

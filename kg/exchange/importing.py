@@ -24,7 +24,7 @@ from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 from rdflib.plugins.parsers.notation3 import BadSyntax
 from rdflib.term import Node
 
-from kg.errors import InvalidRecord, KgError, TooLarge, UnreadableInput, quoted
+from kg.errors import InvalidRecord, KgError, TooLarge, UnreadableInput, in_digits, quoted
 from kg.fields import Field, declaration, json_ld_context
 from kg.records import SURROGATE, SYSTEM_KEYS, Record, from_graph, next_inner_id
 from kg.vocabulary import CONCEPTS, DEFAULT_BASE, MG, parse_thing_iri, record_iri
@@ -110,7 +110,10 @@ def read_records(
     format = FORMATS.get("".join(endings[:-1][-1:] if packed else endings[-1:]))
     if format is None:
         raise UnreadableInput(
-            f"{name}: the ending tells the format; use one of {', '.join(FORMATS)}, or one of them and .gz"
+            {
+                "en": (f"{name}: the ending tells the format; use one of {', '.join(FORMATS)}, or one of them and .gz"),
+                "fr": f"{name} : la terminaison dit le format ; prenez l’une de {', '.join(FORMATS)}, ou l’une d’elles et .gz",
+            }
         )
     text = _text_of(path, name, packed)
     if format == "jsonl":
@@ -127,14 +130,31 @@ def _text_of(path: Path, name: str, packed: bool) -> str:
         with gzip.open(path) if packed else path.open("rb") as file:
             content = file.read(FILE_LIMIT_BYTES + 1)
         if len(content) > FILE_LIMIT_BYTES:
-            raise TooLarge(f"{name}: files may have {FILE_LIMIT_BYTES // 1024 // 1024} MB at most; split it")
+            raise TooLarge(
+                {
+                    "en": f"{name}: files may have {FILE_LIMIT_BYTES // 1024 // 1024} MB at most; split it",
+                    "fr": f"{name} : un fichier fait au plus {FILE_LIMIT_BYTES // 1024 // 1024} Mo ; divisez-le",
+                }
+            )
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise UnreadableInput(f"{name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
+        raise UnreadableInput(
+            {
+                "en": f"{name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8",
+                "fr": f"{name} : l’octet {error.start + 1} n’est pas de l’UTF-8 ; enregistrez le fichier en UTF-8",
+            }
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnreadableInput(f"{name}: is not packed with gzip, or is cut off ({error})") from None
+        raise UnreadableInput(
+            {
+                "en": f"{name}: is not packed with gzip, or is cut off ({error})",
+                "fr": f"{name} : n’est pas comprimé avec gzip, ou est tronqué ({error})",
+            }
+        ) from None
     except OSError as error:
-        raise UnreadableInput(f"{name}: cannot be read ({error.strerror})") from None
+        raise UnreadableInput(
+            {"en": f"{name}: cannot be read ({error.strerror})", "fr": f"{name} : ne peut être lu ({error.strerror})"}
+        ) from None
 
 
 def _lines(name: str, text: str) -> Iterator[Row]:
@@ -142,12 +162,28 @@ def _lines(name: str, text: str) -> Iterator[Row]:
     for number, line in enumerate(text.split("\n"), start=1):
         place = f"{name} line {number}"
         if len(line) > LINE_LIMIT_CHARACTERS:
-            yield Row(place, error=TooLarge(f"{place}: a record may have {LINE_LIMIT_CHARACTERS:,} characters at most"))
+            yield Row(
+                place,
+                error=TooLarge(
+                    {
+                        "en": f"{place}: a record may have {LINE_LIMIT_CHARACTERS:,} characters at most",
+                        "fr": f"{place} : une fiche a {in_digits(LINE_LIMIT_CHARACTERS)} caractères au plus",
+                    }
+                ),
+            )
         elif line.strip():
             try:
                 yield _row(place, parsed_json(line))
             except ValueError as error:
-                yield Row(place, error=UnreadableInput(f"{place}: is not JSON: {error}"))
+                yield Row(
+                    place,
+                    error=UnreadableInput(
+                        {
+                            "en": f"{place}: is not JSON: {error}",
+                            "fr": f"{place} : n’est pas du JSON : {json_fault(error)}",
+                        }
+                    ),
+                )
 
 
 def _json(name: str, text: str) -> Iterator[Row]:
@@ -155,7 +191,9 @@ def _json(name: str, text: str) -> Iterator[Row]:
     try:
         value = parsed_json(text)
     except ValueError as error:
-        raise UnreadableInput(f"{name}: is not JSON: {error}") from None
+        raise UnreadableInput(
+            {"en": f"{name}: is not JSON: {error}", "fr": f"{name} : n’est pas du JSON : {json_fault(error)}"}
+        ) from None
     for number, one in enumerate(value if isinstance(value, list) else [value], start=1):
         yield _row(f"{name} record {number}", one)
 
@@ -163,42 +201,83 @@ def _json(name: str, text: str) -> Iterator[Row]:
 def parsed_json(text: str) -> Any:
     """JSON without its extensions: no NaN, and no key twice (the second would silently win).
 
-    Raises ValueError, saying where, for anything else.
+    Raises ValueError, saying where, for anything else; `json_fault` tells it in French.
 
     >>> parsed_json('{"a": 1, "a": 2}')
     Traceback (most recent call last):
-    ValueError: the key 'a' stands twice
+    kg.exchange.importing.NotJson: the key 'a' stands twice
     """
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON value")
+        raise NotJson(f"{constant} is no JSON value", f"{constant} n’est pas une valeur JSON")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if any(SURROGATE.search(key) for key in found):
-            raise ValueError("a key has half of a character (a lone surrogate)")
+            raise NotJson(
+                "a key has half of a character (a lone surrogate)",
+                "une clé contient la moitié d’un caractère (surrogate isolé)",
+            )
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"the key {quoted(twice)} stands twice")
+            raise NotJson(f"the key {quoted(twice)} stands twice", f"la clé {quoted(twice)} y est deux fois")
         return found
 
     try:
         return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise NotJson("it is nested too deeply", "il est imbriqué trop profondément") from None
+
+
+class NotJson(ValueError):
+    """JSON that is refused for more than its syntax; `french` is the message in French."""
+
+    def __init__(self, english: str, french: str) -> None:
+        super().__init__(english)
+        self.french = french
+
+
+def json_fault(error: ValueError) -> str:
+    """What `parsed_json` found wrong, in French; the syntax in the parser's words, with their place in French.
+
+    >>> try:
+    ...     parsed_json("{")
+    ... except ValueError as error:
+    ...     print(json_fault(error))
+    ligne 1, colonne 2 (Expecting property name enclosed in double quotes)
+    """
+    if isinstance(error, json.JSONDecodeError):
+        return f"ligne {error.lineno}, colonne {error.colno} ({error.msg})"
+    return error.french if isinstance(error, NotJson) else str(error)
 
 
 def _row(place: str, value: Any) -> Row:
     """A row from one JSON value."""
     if not isinstance(value, dict):
-        return Row(place, error=UnreadableInput(f"{place}: a record is an object in braces, not {quoted(value)}"))
+        return Row(
+            place,
+            error=UnreadableInput(
+                {
+                    "en": f"{place}: a record is an object in braces, not {quoted(value)}",
+                    "fr": f"{place} : une fiche est un objet entre accolades, non {quoted(value)}",
+                }
+            ),
+        )
     try:
         halved = SURROGATE.search(json.dumps(value, ensure_ascii=False))
     except RecursionError:
-        return Row(place, error=UnreadableInput(f"{place}: is nested too deeply"))
+        return Row(
+            place,
+            error=UnreadableInput(
+                {"en": f"{place}: is nested too deeply", "fr": f"{place} : est imbriqué trop profondément"}
+            ),
+        )
     if halved:
-        wrong = f"{place}: has half of a character (a lone surrogate); save the text as UTF-8 again"
+        wrong = {
+            "en": f"{place}: has half of a character (a lone surrogate); save the text as UTF-8 again",
+            "fr": f"{place} : contient la moitié d’un caractère (surrogate isolé) ; réenregistrez le texte en UTF-8",
+        }
         return Row(place, error=UnreadableInput(wrong))
     said = value.get("record")
     system = {key: said[key] for key in SYSTEM_KEYS if key in said} if isinstance(said, dict) else {}
@@ -251,8 +330,16 @@ def rdf_rows(
         try:
             if any(isinstance(value, BNode) for value in graphs[kind, id].objects()):
                 raise UnreadableInput(
-                    f"{place}: has a node without an address (a blank node), and nobody could point to it later; "
-                    "give it one such as …/x#claim-1"
+                    {
+                        "en": (
+                            f"{place}: has a node without an address (a blank node), and nobody could point to it later; "
+                            "give it one such as …/x#claim-1"
+                        ),
+                        "fr": (
+                            f"{place} : a un nœud sans adresse (un nœud anonyme), que personne ne pourrait citer plus tard ; "
+                            "donnez-lui-en une telle que …/x#claim-1"
+                        ),
+                    }
                 )
             published = (record_iri(base, kind, id), MG.state, PUBLISHED) in graphs[kind, id]
             said = {"visibility": "public"} if published else {}
@@ -355,29 +442,47 @@ def _quads(name: str, text: str, format: str) -> list[Quad]:
     """All statements of an RDF text, each with the address of the graph that it stands in, None where it has none."""
     dataset = Dataset()
     if format == "xml" and "<!DOCTYPE" in text:
-        raise UnreadableInput(f"{name}: document types (<!DOCTYPE) and entities are not read; write the addresses out")
+        raise UnreadableInput(
+            {
+                "en": f"{name}: document types (<!DOCTYPE) and entities are not read; write the addresses out",
+                "fr": f"{name} : les types de document (<!DOCTYPE) et les entités ne sont pas lus ; écrivez les adresses en entier",
+            }
+        )
     try:
         dataset.parse(data=_with_own_context(name, text) if format == "json-ld" else text, format=format)
     except (KgError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  rdflib's readers raise all sorts on broken text, Exception itself too
-        raise UnreadableInput(f"{name}: is not readable as {format}: {_first_line(error)}") from None
+        english, french = _first_line(error)
+        raise UnreadableInput(
+            {
+                "en": f"{name}: is not readable as {format}: {english}",
+                "fr": f"{name} : n’est pas lisible comme {format} : {french}",
+            }
+        ) from None
     found: list[Quad] = [
         (s, p, o, graph if isinstance(graph, URIRef) and graph != DATASET_DEFAULT_GRAPH_ID else None)
         for s, p, o, graph in dataset.quads()
     ]
     if any(isinstance(p, BNode) for _, p, _, _ in found):
-        raise UnreadableInput(f"{name}: a property is a blank node; properties have addresses")
+        raise UnreadableInput(
+            {
+                "en": f"{name}: a property is a blank node; properties have addresses",
+                "fr": f"{name} : une propriété est un nœud anonyme ; les propriétés ont des adresses",
+            }
+        )
     return found
 
 
-def _first_line(error: Exception) -> str:
-    """Where and what, without the reader's quotation of the whole text."""
+def _first_line(error: Exception) -> tuple[str, str]:
+    """Where and what, in English and French, without the reader's quotation of the whole text; its words stay English."""
     if isinstance(error, BadSyntax):
-        return f"line {error.lines + 1}: {error._why}"
+        return f"line {error.lines + 1}: {error._why}", f"ligne {error.lines + 1} : {error._why}"
     if isinstance(error, SAXParseException):
-        return f"line {error.getLineNumber()}: {error.getMessage()}"
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__
+        line, said = error.getLineNumber(), error.getMessage()
+        return f"line {line}: {said}", f"ligne {line} : {said}"
+    said = str(error).strip().split("\n")[0][:200] or type(error).__name__
+    return said, json_fault(error) if isinstance(error, NotJson | json.JSONDecodeError) else said
 
 
 def _with_own_context(name: str, text: str) -> str:
@@ -397,17 +502,35 @@ def _with_own_context(name: str, text: str) -> str:
         if isinstance(value, str | dict):
             if isinstance(value, dict) or not value.endswith("/context.jsonld"):
                 raise UnreadableInput(
-                    f"{name}: the context {quoted(value)} is not fetched; write it out in the file, "
-                    f"or use {DEFAULT_BASE}context.jsonld"
+                    {
+                        "en": (
+                            f"{name}: the context {quoted(value)} is not fetched; write it out in the file, "
+                            f"or use {DEFAULT_BASE}context.jsonld"
+                        ),
+                        "fr": (
+                            f"{name} : le contexte {quoted(value)} n’est pas téléchargé ; écrivez-le dans le fichier, "
+                            f"ou prenez {DEFAULT_BASE}context.jsonld"
+                        ),
+                    }
                 )
             return own
         if value is None:
             return None
-        raise UnreadableInput(f"{name}: {quoted(value)} is no JSON-LD context")
+        raise UnreadableInput(
+            {
+                "en": f"{name}: {quoted(value)} is no JSON-LD context",
+                "fr": f"{name} : {quoted(value)} n’est pas un contexte JSON-LD",
+            }
+        )
 
     said = parsed_json(text)
     if not isinstance(said, dict | list):
-        raise UnreadableInput(f"{name}: JSON-LD is an object in braces, or a list of them, not {quoted(said)}")
+        raise UnreadableInput(
+            {
+                "en": f"{name}: JSON-LD is an object in braces, or a list of them, not {quoted(said)}",
+                "fr": f"{name} : du JSON-LD est un objet entre accolades, ou une liste de tels objets, non {quoted(said)}",
+            }
+        )
     return json.dumps(local(said))
 
 

@@ -59,12 +59,22 @@ class Selection:
     def __post_init__(self) -> None:
         for state in self.states:
             if state not in STATES:
-                raise BadRequest(f"{quoted(state)} is not a state: one of {', '.join(STATES)}")
+                raise BadRequest(
+                    {
+                        "en": f"{quoted(state)} is not a state: one of {', '.join(STATES)}",
+                        "fr": f"{quoted(state)} n’est pas un état : l’un de {', '.join(STATES)}",
+                    }
+                )
         for id in (*self.ids, *self.themes, *self.cities):
             check_id("record", id)
         for code in self.countries:
             if country_code(code) is None:
-                raise BadRequest(f"country: {quoted(code)} is no country; use two letters such as LV (ISO 3166-1)")
+                raise BadRequest(
+                    {
+                        "en": f"country: {quoted(code)} is no country; use two letters such as LV (ISO 3166-1)",
+                        "fr": f"country : {quoted(code)} n’est pas un pays ; écrivez deux lettres telles que LV (ISO 3166-1)",
+                    }
+                )
         object.__setattr__(self, "countries", tuple(country_code(code) for code in self.countries))
 
 
@@ -177,7 +187,12 @@ def write_selection(catalogue: Catalogue, selection: Selection, form: str, out: 
     for another form or several kinds in CSV, besides what `selected` raises.
     """
     if form not in FORMS:
-        raise BadRequest(f"{quoted(form)} is no form to export to: one of {', '.join(FORMS)}")
+        raise BadRequest(
+            {
+                "en": f"{quoted(form)} is no form to export to: one of {', '.join(FORMS)}",
+                "fr": f"{quoted(form)} n’est pas une forme d’export : l’une de {', '.join(FORMS)}",
+            }
+        )
     found = selected(catalogue, selection, actor)
     if form in ("csv", "zip", "xlsx"):
         return _tables([record for record, _ in found], form, out)
@@ -203,7 +218,12 @@ def write_selection(catalogue: Catalogue, selection: Selection, form: str, out: 
 def _tables(records: list[Record], form: str, out: BinaryIO) -> int:
     if form == "csv":
         if len({record["kind"] for record in records}) > 1:
-            raise BadRequest("a CSV file holds one kind of record; name the kind, or export to zip or xlsx")
+            raise BadRequest(
+                {
+                    "en": "a CSV file holds one kind of record; name the kind, or export to zip or xlsx",
+                    "fr": "un fichier CSV contient un seul type de fiches ; nommez le type, ou exportez en zip ou xlsx",
+                }
+            )
         for sheet in sheets(records, flat=True):
             write_csv(sheet, out)
     elif form == "zip":

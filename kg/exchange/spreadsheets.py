@@ -19,7 +19,7 @@ from datetime import date, datetime, time
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from kg.errors import BadRequest, TooLarge, UnreadableInput, quoted
+from kg.errors import BadRequest, TooLarge, UnreadableInput, in_digits, quoted
 
 FILE_LIMIT_BYTES = 100 * 1024 * 1024
 UNPACKED_LIMIT_BYTES = 300 * 1024 * 1024
@@ -750,8 +750,16 @@ def write_workbook(sheets: Iterable[Sheet], out: BinaryIO) -> None:
     for text in (value for sheet in found for row in sheet.rows for value in row.values()):
         if isinstance(text, str) and len(text) >= SHEET_CELL_LIMIT_CHARACTERS:
             raise BadRequest(
-                f"{quoted(text)} has {len(text):,} characters; a workbook's cell holds "
-                f"{SHEET_CELL_LIMIT_CHARACTERS:,} at most; use CSV"
+                {
+                    "en": (
+                        f"{quoted(text)} has {len(text):,} characters; a workbook's cell holds "
+                        f"{SHEET_CELL_LIMIT_CHARACTERS:,} at most; use CSV"
+                    ),
+                    "fr": (
+                        f"{quoted(text)} a {in_digits(len(text))} caractères ; une cellule de classeur en tient "
+                        f"{in_digits(SHEET_CELL_LIMIT_CHARACTERS)} au plus ; prenez CSV"
+                    ),
+                }
             )
     book = Workbook(write_only=True)
     for sheet in found:

@@ -138,13 +138,33 @@ class Profile:
 
     def _checked(self, name: str, weight: object) -> float:
         if name not in self.weights:
-            raise BadRequest(f"weight {quoted(name)}: no such factor; there are {', '.join(self.weights)}")
+            raise BadRequest(
+                {
+                    "en": f"weight {quoted(name)}: no such factor; there are {', '.join(self.weights)}",
+                    "fr": f"poids {quoted(name)} : ce facteur n’existe pas ; il y a {', '.join(self.weights)}",
+                }
+            )
         if isinstance(weight, bool) or not isinstance(weight, int | float):
-            raise BadRequest(f"weight {quoted(name)}: {quoted(weight)} is not a number")
+            raise BadRequest(
+                {
+                    "en": f"weight {quoted(name)}: {quoted(weight)} is not a number",
+                    "fr": f"poids {quoted(name)} : {quoted(weight)} n’est pas un nombre",
+                }
+            )
         if not 0 <= weight <= HIGHEST_WEIGHT:
-            raise BadRequest(f"weight {quoted(name)}: {quoted(weight)} is not between 0 and {HIGHEST_WEIGHT:.0f}")
+            raise BadRequest(
+                {
+                    "en": f"weight {quoted(name)}: {quoted(weight)} is not between 0 and {HIGHEST_WEIGHT:.0f}",
+                    "fr": f"poids {quoted(name)} : {quoted(weight)} n’est pas compris entre 0 et {HIGHEST_WEIGHT:.0f}",
+                }
+            )
         if name == "relevance" and weight == 0:
-            raise BadRequest("weight 'relevance': it must be above 0, or the answer would not depend on the need")
+            raise BadRequest(
+                {
+                    "en": "weight 'relevance': it must be above 0, or the answer would not depend on the need",
+                    "fr": "poids 'relevance' : il doit être supérieur à 0, sinon la réponse ne dépendrait pas du besoin",
+                }
+            )
         return float(weight)
 
     def hears(self, nearest: float | None) -> bool:

@@ -157,7 +157,12 @@ def named_profile(profiles: Mapping[str, Profile], name: str | None, default: st
     if name is None:
         return profiles[default]
     if name not in profiles:
-        raise BadRequest(f"profile: there is no {quoted(name)}; there are {', '.join(sorted(profiles))}")
+        raise BadRequest(
+            {
+                "en": f"profile: there is no {quoted(name)}; there are {', '.join(sorted(profiles))}",
+                "fr": f"profile : il n’y a pas de {quoted(name)} ; il y a {', '.join(sorted(profiles))}",
+            }
+        )
     return profiles[name]
 
 

@@ -186,7 +186,10 @@ class _Program:
             except TimeoutError:
                 if not sets:
                     raise TooSlow(
-                        "the smallest set was not found in time; name fewer needs, or filter countries"
+                        {
+                            "en": ("the smallest set was not found in time; name fewer needs, or filter countries"),
+                            "fr": "le plus petit ensemble n’a pas été trouvé à temps ; nommez moins de besoins, ou filtrez les pays",
+                        }
                     ) from None
                 return sets, False
             if chosen is None:

@@ -875,5 +875,10 @@ def _read_cursor(cursor: str | None) -> tuple[float, str] | None:
         if not isinstance(similarity, float) or not isinstance(practice, str):
             raise ValueError("not a place in a list")
     except (ValueError, TypeError, binascii.Error, RecursionError) as error:
-        raise BadRequest(f"cursor: {quoted(cursor)} was not given by a page of this search") from error
+        raise BadRequest(
+            {
+                "en": f"cursor: {quoted(cursor)} was not given by a page of this search",
+                "fr": f"cursor : {quoted(cursor)} ne vient d’aucune page de cette recherche",
+            }
+        ) from error
     return similarity, practice

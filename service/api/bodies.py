@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Request
 from starlette.exceptions import HTTPException
 
-from kg.errors import BadRequest, PreconditionMissing, StaleRecord, UnreadableInput, quoted
-from kg.exchange.importing import parsed_json, rdf_rows
+from kg.errors import BadRequest, PreconditionMissing, StaleRecord, UnreadableInput, in_french, quoted
+from kg.exchange.importing import json_fault, parsed_json, rdf_rows
 from kg.fields import Kind
 from kg.records import Record
 from service.api.describing import draft_name
@@ -27,6 +27,9 @@ RDF_TYPES = {
     "application/rdf+xml": "xml",
 }
 """Media types of RDF bodies, with the name of their reader."""
+
+BODY = {"en": "the body", "fr": "le corps"}
+"""What messages call a body in place of a file's name."""
 
 _TAGS = re.compile(r'\s*(?:W/)?"[^"]*"\s*(?:,\s*(?:W/)?"[^"]*"\s*)*')
 _TAG = re.compile(r'(W/)?"(?:(\d{1,18})(?:-[a-z]+)?"|[^"]*")')
@@ -51,8 +54,7 @@ def media_type_of(request: Request, *allowed: str) -> str:
     media_type, *parameters = (part.strip().lower() for part in given.split(";"))
     charset = next((p.partition("=")[2].strip('" ') for p in parameters if p.startswith("charset=")), "utf-8")
     if media_type not in allowed or charset not in ("utf-8", "utf8", "us-ascii"):
-        wrong = f"send the body as {' or '.join(allowed)}, in UTF-8, not as {quoted(given or 'nothing')}"
-        raise HTTPException(415, wrong)
+        raise HTTPException(415, " or ".join(allowed))
     return media_type
 
 
@@ -61,7 +63,12 @@ def text_of(body: bytes) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableInput(f"the body: byte {error.start + 1} is not UTF-8") from None
+        raise UnreadableInput(
+            {
+                "en": f"the body: byte {error.start + 1} is not UTF-8",
+                "fr": f"le corps : l’octet {error.start + 1} n’est pas de l’UTF-8",
+            }
+        ) from None
 
 
 def json_in(body: bytes) -> dict[str, Any]:
@@ -69,9 +76,16 @@ def json_in(body: bytes) -> dict[str, Any]:
     try:
         value = parsed_json(text_of(body))
     except ValueError as error:
-        raise UnreadableInput(f"the body is not JSON: {error}") from None
+        raise UnreadableInput(
+            {"en": f"the body is not JSON: {error}", "fr": f"le corps n’est pas du JSON : {json_fault(error)}"}
+        ) from None
     if not isinstance(value, dict):
-        raise UnreadableInput(f"the body must be an object in braces, not {quoted(value)}")
+        raise UnreadableInput(
+            {
+                "en": f"the body must be an object in braces, not {quoted(value)}",
+                "fr": f"le corps doit être un objet entre accolades, non {quoted(value)}",
+            }
+        )
     return value
 
 
@@ -93,10 +107,15 @@ def rdf_record(text: str, format: str, kind: Kind, base: str, id: str | None = N
     `language` is that of the messages.
     """
     others: list[str] = []
-    rows = list(rdf_rows("the body", text, format, base, ignored=others, in_own_graphs=True, language=language))
+    rows = list(rdf_rows(BODY[language], text, format, base, ignored=others, in_own_graphs=True, language=language))
     if others:
         raise UnreadableInput(
-            f"the body has statements about {', '.join(quoted(one) for one in others[:3])}, which is no part of the record"
+            {
+                "en": (
+                    f"the body has statements about {', '.join(quoted(one) for one in others[:3])}, which is no part of the record"
+                ),
+                "fr": f"le corps a des énoncés sur {', '.join(quoted(one) for one in others[:3])}, qui ne font pas partie de la fiche",
+            }
         )
     for row in rows:
         if row.error is not None:
@@ -105,7 +124,13 @@ def rdf_record(text: str, format: str, kind: Kind, base: str, id: str | None = N
     found = [row.record for row in rows if row.record is not None]
     if len(found) != 1 or found[0]["kind"] != kind.name or (id is not None and found[0]["id"] != id):
         named = ", ".join(f"{one['kind']} {quoted(one['id'])}" for one in found[:3]) or "none"
-        raise UnreadableInput(f"the body must describe one thing, {wanted}; it describes: {named}")
+        french = ", ".join(f"{in_french(one['kind'])} {quoted(one['id'])}" for one in found[:3]) or "rien"
+        raise UnreadableInput(
+            {
+                "en": f"the body must describe one thing, {wanted}; it describes: {named}",
+                "fr": f"le corps doit décrire une seule chose, {wanted} ; il décrit : {french}",
+            }
+        )
     return found[0]
 
 
@@ -163,7 +188,7 @@ def require_none_match(request: Request, kind: str, id: str, if_none_match: str 
         raise StaleRecord(
             {
                 "en": f"{kind} {quoted(id)} is there already, and If-None-Match: {quoted(if_none_match)} rules that out",
-                "fr": f"{kind} {quoted(id)} existe déjà, ce qu’exclut If-None-Match: {quoted(if_none_match)}",
+                "fr": f"la fiche {in_french(kind)} {quoted(id)} existe déjà, ce qu’exclut If-None-Match: {quoted(if_none_match)}",
             }
         )
 
@@ -171,7 +196,12 @@ def require_none_match(request: Request, kind: str, id: str, if_none_match: str 
 def _tags(name: str, header: str) -> list[tuple[int | None, bool]]:
     """The tags of a header: the number of our revision, None for another tag, and whether it is a weak one."""
     if _TAGS.fullmatch(header) is None:
-        raise BadRequest(f'{name}: {quoted(header)} is no list of ETags as this service gives them, such as "17"')
+        raise BadRequest(
+            {
+                "en": f'{name}: {quoted(header)} is no list of ETags as this service gives them, such as "17"',
+                "fr": f'{name} : {quoted(header)} n’est pas une liste d’ETag tels que ce service les donne, par exemple "17"',
+            }
+        )
     return [(int(found[2]) if found[2] else None, bool(found[1])) for found in _TAG.finditer(header)]
 
 

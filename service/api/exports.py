@@ -59,7 +59,12 @@ def export(
     selection = Selection(**{name: tuple(values) for name, values in given.items() if values})
     whole = selection == Selection() and format in ("jsonl", "nq", "trig")
     if format == "trig" and not whole:
-        raise BadRequest("format: a selection is exported as jsonl, nq, nt, ttl, csv, zip or xlsx")
+        raise BadRequest(
+            {
+                "en": "format: a selection is exported as jsonl, nq, nt, ttl, csv, zip or xlsx",
+                "fr": "format : une sélection s’exporte en jsonl, nq, nt, ttl, csv, zip ou xlsx",
+            }
+        )
     catalogue = request.app.state.catalogue
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"mentorgraph.{format}"

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from rdflib.term import URIRef
 
 from kg.accounts import Actor
-from kg.errors import InvalidRecord, NotFound, ReadOnly, StaleRecord, UnreadableInput, did_you_mean, quoted
+from kg.errors import InvalidRecord, NotFound, ReadOnly, StaleRecord, UnreadableInput, did_you_mean, in_french, quoted
 from kg.exchange.importing import Standing, rdf_rows
 from kg.fields import Kind, declaration
 from kg.records import Record, graph_from_ntriples, is_iri
@@ -22,6 +22,7 @@ from kg.validation import nearest, validation_report
 from kg.vocabulary import DEFAULT_BASE, parse_thing_iri, record_iri, thing_iri
 from service.access import needs
 from service.api.bodies import (
+    BODY,
     RDF_TYPES,
     IfMatch,
     Note,
@@ -82,8 +83,16 @@ def graph_named(request: Request) -> Response:
         return _union(request, chosen_format(request, GRAPHS))
     if not is_iri(named[0]):
         raise UnreadableInput(
-            f"{quoted(named[0])} is no full address; the graph of a record is "
-            f"{request.app.state.catalogue.base}id/city/jelgava#record, say, with %23 for #"
+            {
+                "en": (
+                    f"{quoted(named[0])} is no full address; the graph of a record is "
+                    f"{request.app.state.catalogue.base}id/city/jelgava#record, say, with %23 for #"
+                ),
+                "fr": (
+                    f"{quoted(named[0])} n’est pas une adresse complète ; le graphe d’une fiche est par exemple "
+                    f"{request.app.state.catalogue.base}id/city/jelgava#record, avec %23 pour #"
+                ),
+            }
         )
     return _content(request, named[0], chosen_format(request, GRAPHS))
 
@@ -135,7 +144,12 @@ def post_graph(
         return _written(request, kind, id, rows, who, note, publish, adding=True)
     rows = _statements(request, body)
     if len(rows) != 1:
-        raise UnreadableInput(f"the body describes {len(rows)} records; one makes a graph")
+        raise UnreadableInput(
+            {
+                "en": f"the body describes {len(rows)} records; one makes a graph",
+                "fr": f"le corps décrit {len(rows)} fiches ; il en faut une pour un graphe",
+            }
+        )
     kind = declaration().kind(str(rows[0]["kind"]))
     return _written(request, kind, str(rows[0]["id"]), rows, who, note, publish, new=True)
 
@@ -211,11 +225,23 @@ def _statements(request: Request, body: bytes, onto: Standing | None = None) -> 
     language = language_asked(request)
     rows = list(
         rdf_rows(
-            "the body", text_of(body), format, base, ignored=others, onto=onto, in_own_graphs=True, language=language
+            BODY[language],
+            text_of(body),
+            format,
+            base,
+            ignored=others,
+            onto=onto,
+            in_own_graphs=True,
+            language=language,
         )
     )
     if others:
-        raise UnreadableInput(f"the body has statements about {quoted(others[0], 200)}, which is no part of a record")
+        raise UnreadableInput(
+            {
+                "en": f"the body has statements about {quoted(others[0], 200)}, which is no part of a record",
+                "fr": f"le corps a des énoncés sur {quoted(others[0], 200)}, qui ne fait partie d’aucune fiche",
+            }
+        )
     for row in rows:
         if row.error is not None:
             raise row.error
@@ -237,7 +263,12 @@ def _written(
     """Save a record's graph, or what is added to it, and answer as the protocol says."""
     catalogue = request.app.state.catalogue
     if any((row["kind"], row["id"]) != (kind.name, id) for row in rows) or not rows:
-        raise UnreadableInput(f"the body must describe {thing_iri(catalogue.base, kind.name, id)} and nothing else")
+        raise UnreadableInput(
+            {
+                "en": f"the body must describe {thing_iri(catalogue.base, kind.name, id)} and nothing else",
+                "fr": f"le corps doit décrire {thing_iri(catalogue.base, kind.name, id)} et rien d’autre",
+            }
+        )
     desk, language = catalogue.curation, language_of_header(request.headers.get("accept-language")) or "en"
     options: dict[str, Any] = {"note": note, "publish": publish, "language": language}
     known = catalogue.ledger.head(kind.name, id)
@@ -248,7 +279,7 @@ def _written(
             raise StaleRecord(
                 {
                     "en": f"If-Match asks for a record that is there, and there is no {kind.name} {quoted(id)}",
-                    "fr": f"If-Match demande une fiche qui existe, et il n’y a pas de {kind.name} {quoted(id)}",
+                    "fr": f"If-Match demande une fiche qui existe, et il n’y a pas de {in_french(kind.name)} {quoted(id)}",
                 }
             )
         if new or known is None:

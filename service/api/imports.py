@@ -14,8 +14,8 @@ from fastapi.responses import JSONResponse, Response
 
 from kg import errors
 from kg.accounts import Actor
-from kg.errors import Busy, KgError, TooLarge, UnreadableInput
-from kg.exchange.importing import parsed_json
+from kg.errors import Busy, KgError, TooLarge, UnreadableInput, in_digits
+from kg.exchange.importing import json_fault, parsed_json
 from kg.exchange.reports import COLUMNS
 from kg.import_jobs import ImportJobs, Job
 from service.access import needs
@@ -56,9 +56,19 @@ class ImportDesk:
         """Begin to write a job, or go on with it. Raises Busy where it is under way, or too many are."""
         job = self.jobs.get(id, who)
         if id in self._progress:
-            raise Busy(f"import {id} is under way; ask for it to see how far it is")
+            raise Busy(
+                {
+                    "en": f"import {id} is under way; ask for it to see how far it is",
+                    "fr": f"l’import {id} est en cours ; demandez-le pour voir où il en est",
+                }
+            )
         if len(self._progress) >= WAITING_JOBS:
-            raise Busy(f"{WAITING_JOBS} imports are waiting already; come back when one is done")
+            raise Busy(
+                {
+                    "en": f"{WAITING_JOBS} imports are waiting already; come back when one is done",
+                    "fr": f"{WAITING_JOBS} imports attendent déjà ; revenez quand l’un sera terminé",
+                }
+            )
         self._progress[id] = ("waiting", 0, 0)
         self._failed.pop(id, None)
         self._writer.submit(self._run, id, who)
@@ -135,16 +145,25 @@ def upload(
     try:
         chosen = parsed_json(options)
     except ValueError as error:
-        raise UnreadableInput(f"options: not JSON: {error}") from None
+        raise UnreadableInput(
+            {"en": f"options: not JSON: {error}", "fr": f"options : n’est pas du JSON : {json_fault(error)}"}
+        ) from None
     if not isinstance(chosen, dict):
-        raise UnreadableInput("options: must be an object in braces")
+        raise UnreadableInput(
+            {"en": "options: must be an object in braces", "fr": "options : il faut un objet entre accolades"}
+        )
     chosen.setdefault("language", language)
     limit = request.app.state.settings.import_limit_bytes
     uploads = []
     for file in files:
         content = file.file.read(limit + 1)
         if len(content) > limit:
-            raise TooLarge(f"{file.filename!r}: an upload may have {limit:,} bytes at most; split the file")
+            raise TooLarge(
+                {
+                    "en": f"{file.filename!r}: an upload may have {limit:,} bytes at most; split the file",
+                    "fr": f"{file.filename!r} : un envoi a {in_digits(limit)} octets au plus ; divisez le fichier",
+                }
+            )
         uploads.append((file.filename or "", content))
     with desk.turns.one():
         job, report = desk.jobs.start(uploads, who, chosen, mapping=mapping)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from kg import errors
 from kg.accounts import Actor
-from kg.errors import BadRequest, NotFound, quoted
+from kg.errors import BadRequest, NotFound, in_french, quoted
 from kg.facets import UNKNOWN
 from kg.fields import Declaration, Kind
 from kg.fields import in_language as wording
@@ -55,7 +55,7 @@ def checked_id(kind: str, id: str) -> str:
         raise NotFound(
             {
                 "en": f"there is no {kind} {quoted(id)}; an identifier has small letters, digits and hyphens, such as 'jelgava'",
-                "fr": f"il n’y a pas de fiche {kind} {quoted(id)} ; un identifiant a des minuscules, des chiffres et des traits d’union, comme 'jelgava'",
+                "fr": f"il n’y a pas de fiche {in_french(kind)} {quoted(id)} ; un identifiant a des minuscules, des chiffres et des traits d’union, comme 'jelgava'",
             }
         )
     return id
@@ -94,7 +94,12 @@ def _add_list(router: APIRouter, kind: Kind) -> None:
             )
             return in_language(found, labels_in)
         if facets is not None or _wanted(asked, None).narrows:
-            raise BadRequest("state: filters, facets and orders are of what is published; leave them out, or the state")
+            raise BadRequest(
+                {
+                    "en": "state: filters, facets and orders are of what is published; leave them out, or the state",
+                    "fr": "state : filtres, facettes et ordres portent sur ce qui est publié ; omettez-les, ou l’état",
+                }
+            )
         wanted = None if state == "any" else state
         found = catalogue.curation.list_records(
             kind.name, who, state=wanted, limit=limit, cursor=cursor, language=labels_in

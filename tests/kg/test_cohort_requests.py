@@ -386,7 +386,7 @@ MENTEE = {"city": "delft"}
         ({"rules": {"veto": []}}, "rules: there is no 'veto'"),
         ({"rules": {"vetoes": [{"mentee": "delft", "mentor": "vienna"}]}}, "'vienna' is no mentor of this cohort"),
         ({"rules": {"fixed": [{"mentee": "arles", "mentor": "arles"}]}}, "'arles' is no mentee of this cohort"),
-        ({"rules": {"countries": {False: 1}}}, "'False' is no country"),
+        ({"rules": {"countries": {False: 1}}}, "'false' is no country"),
         ({"rules": {"countries": {"XX": 1}}}, "'XX' is no country"),
         ({"rules": {"fixed": [{"mentee": "evora", "mentor": "evora"}]}, "mentors": ["evora"]}, "its own mentor"),
         ({"mentees": [{"profile": {}, "needs": [{"text": "heat"}]}]}, r"mentees\[0\].id: it is missing"),

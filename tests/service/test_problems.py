@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
 from kg import errors
+from kg.accounts import Accounts
 from kg.errors import KgError, Problem
 from service import problems
 from tests.service.conftest import Server, running
@@ -192,11 +194,11 @@ ALONE = errors.BadQuery("it ends too early")
 @pytest.mark.parametrize(
     ("error", "asked", "header", "title", "detail", "language"),
     [
-        (BOTH, {}, None, "Your role does not allow this", "it is closed", "en"),
-        (BOTH, {}, "fr-BE, en;q=0.5", "Votre rôle ne le permet pas", "c’est fermé", "fr"),
-        (BOTH, {"lang": "fr"}, "en", "Votre rôle ne le permet pas", "c’est fermé", "fr"),
-        (BOTH, {"lang": "en"}, "fr", "Your role does not allow this", "it is closed", "en"),
-        (BOTH, {"lang": "lv"}, "de", "Your role does not allow this", "it is closed", "en"),
+        (BOTH, {}, None, "You may not do this", "it is closed", "en"),
+        (BOTH, {}, "fr-BE, en;q=0.5", "Vous ne pouvez pas faire cela", "c’est fermé", "fr"),
+        (BOTH, {"lang": "fr"}, "en", "Vous ne pouvez pas faire cela", "c’est fermé", "fr"),
+        (BOTH, {"lang": "en"}, "fr", "You may not do this", "it is closed", "en"),
+        (BOTH, {"lang": "lv"}, "de", "You may not do this", "it is closed", "en"),
         (ALONE, {}, "fr", "Le texte n’est pas une requête", "it ends too early", "fr, en"),
         (errors.Gone("city", "x", "plus rien"), {}, "fr", "La fiche a été retirée", None, "fr"),
         (errors.StillReferenced("city", "x", [("need", "n")]), {}, "fr", None, None, "fr"),
@@ -259,6 +261,106 @@ def test_what_is_wrong_with_a_request_is_told_in_french_where_it_is_asked_for(
     english = server.client.post("/api/suggestions", json=body).json()
     assert len(english["problems"]) == len(told["problems"])
     assert not {problem["message"] for problem in english["problems"]} & {one["message"] for one in told["problems"]}
+
+
+@pytest.fixture(scope="module")
+def curator(server: Server) -> Iterator[httpx.Client]:
+    with Accounts(server.app.state.catalogue.ledger) as accounts:
+        token, _ = accounts.create_token("lit", "curator", by="test")
+    headers = {"Authorization": f"Bearer {token}", "Accept-Language": "fr"}
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=120, headers=headers) as client:
+        yield client
+
+
+def wanting(**more: object) -> dict[str, Any]:
+    return {"json": {"needs": [NEED], **more}}
+
+
+def sent(media_type: str, text: str, **headers: str) -> dict[str, Any]:
+    return {"content": text.encode(), "headers": {"Content-Type": media_type, **headers}}
+
+
+JELGAVA = "https://w3id.org/mentorgraph/id/city/jelgava"
+BODY = sent("application/json", "{}")
+TRANSFER = "/api/practices/mechelen--samen-lopen/transferability"
+EXPOSURE = "/api/suggestions/exposure"
+CITY = "/api/cities/new-town"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status", "said"),
+    [
+        ("POST", "/api/suggestions", wanting(profile="nix"), 422, "profile : il n’y a pas de 'nix' ; il y a "),
+        ("POST", "/api/suggestions", wanting(weights={"relevance": 0}), 422, "poids 'relevance' : il doit être"),
+        ("POST", "/api/suggestions", wanting(filters={"population_min": 9, "population_max": 3}), 422, "9 dépasse"),
+        ("POST", "/api/suggestions/why-not", wanting(city="nowhere-at-all"), 422, "city : ville : aucune fiche"),
+        ("POST", EXPOSURE, {"json": {"needs": [NEED], "profile": "nix"}}, 422, "profile : il n’y a pas de 'nix'"),
+        ("POST", EXPOSURE, {"json": {"needs": [NEED | {"mentee": "nix"}]}}, 422, "needs[0].mentee : ville : aucune"),
+        ("GET", "/api/practices?decade=2013", {}, 422, "decade : '2013' n’est pas une décennie ; écrivez"),
+        ("GET", "/api/practices?country=XX", {}, 422, "country : 'XX' n’est pas un pays ; écrivez deux lettres"),
+        ("GET", "/api/practices?facets=colour", {}, 422, "facets : il n’y a pas de 'colour' dans cette liste"),
+        ("GET", "/api/cities?sort=nearest", {}, 422, "sort : le plus proche de quoi ? Donnez like=jelgava"),
+        (
+            "GET",
+            "/api/cities?sort=nearest&like=jelgava&cursor=x",
+            {},
+            422,
+            "cursor : 'x' ne vient d’aucune page de cette liste",
+        ),
+        ("GET", "/api/cities?state=any&country=BE", {}, 422, "state : filtres, facettes et ordres portent sur"),
+        ("GET", "/api/cities/Riga", {}, 404, "il n’y a pas de fiche ville 'Riga' ; un identifiant a"),
+        ("GET", "/api/search?q=flats&cursor=x", {}, 422, "cursor : 'x' ne vient d’aucune page de cette recherche"),
+        ("GET", "/api/export?format=trig&kind=city", {}, 422, "format : une sélection s’exporte en jsonl"),
+        ("GET", "/api/export?format=csv&kind=city&kind=need", {}, 422, "un fichier CSV contient un seul type de"),
+        ("GET", "/api/export?format=nt&country=XX", {}, 422, "country : 'XX' n’est pas un pays ; écrivez"),
+        ("GET", "/graphs?graph=x", {}, 400, "'x' n’est pas une adresse complète ; le graphe d’une fiche est"),
+        ("GET", "/api/worklists/labels-missing?labels=%3F", {}, 422, "labels : '?' n’est pas un code de langue"),
+        ("GET", "/api/worklists/labels-missing?cursor=%3F", {}, 422, "cursor : '?' ne vient d’aucune page de cette"),
+        ("PUT", CITY, sent("application/json", "{"), 400, "le corps n’est pas du JSON : ligne 1, colonne 2 ("),
+        ("PUT", CITY, sent("application/json", '{"a": 1, "a": 2}'), 400, "du JSON : la clé 'a' y est deux fois"),
+        ("PUT", CITY, sent("application/json", '{"a": NaN}'), 400, "du JSON : NaN n’est pas une valeur JSON"),
+        ("PUT", CITY, sent("application/json", "null"), 400, "doit être un objet entre accolades, non 'null'"),
+        ("PUT", CITY, sent("application/json", "[true]"), 400, "un objet entre accolades, non '[true]'"),
+        ("PUT", CITY, {**BODY, "content": b"\xff"}, 400, "le corps : l’octet 1 n’est pas de l’UTF-8"),
+        ("PUT", CITY, sent("application/json", "{}", **{"If-Match": "17"}), 422, "If-Match : '17' n’est pas une liste"),
+        ("PUT", CITY, sent("text/plain", "x"), 415, "envoyez le corps comme application/json ou "),
+        ("PUT", CITY, sent("application/json", " " * 1_000_001), 413, "a 1\u202f000\u202f000 octets au plus"),
+        ("PUT", CITY, sent("text/turtle", "x"), 400, "le corps : n’est pas lisible comme turtle : ligne 1"),
+        ("PUT", CITY, sent("text/turtle", ""), 400, "le corps doit décrire une seule chose, "),
+        ("PUT", CITY, sent("text/turtle", f"<{JELGAVA}> a <x:y> ; <x:z> []."), 400, "a un nœud sans adresse"),
+        ("PUT", CITY, sent("text/turtle", "<x:x> a <x:y> ."), 400, "le corps a des énoncés sur 'x:x', qui"),
+        ("PUT", CITY, sent("application/rdf+xml", "<!DOCTYPE x>"), 400, "les types de document (<!DOCTYPE)"),
+        ("PUT", CITY, sent("application/ld+json", "3"), 400, "du JSON-LD est un objet entre accolades"),
+        ("PUT", CITY, sent("application/ld+json", "{"), 400, "n’est pas lisible comme json-ld : ligne 1"),
+        ("PUT", CITY, sent("application/ld+json", '{"@context": "x:y"}'), 400, "le contexte 'x:y' n’est pas"),
+        ("PUT", "/graphs/id/city/new-town", sent("text/turtle", ""), 400, "le corps doit décrire https://"),
+        ("POST", "/graphs", sent("text/turtle", ""), 400, "le corps décrit 0 fiches ; il en faut une"),
+        ("POST", "/api/practices/hints", sent("application/json", '{"kind": "city"}'), 422, "les conseils sont pour"),
+        ("PUT", "/api/cities/jelgava", sent("application/json", "{}", **{"If-None-Match": "*"}), 412, "la fiche ville"),
+        (
+            "POST",
+            "/api/imports",
+            {"files": {"files": ("a.csv", b"id")}, "data": {"options": "{"}},
+            400,
+            "options : n’est",
+        ),
+        (
+            "POST",
+            "/api/imports",
+            {"files": {"files": ("a.csv", b"id")}, "data": {"options": "3"}},
+            400,
+            "options : il faut",
+        ),
+        ("POST", "/api/imports", {"files": [("files", ("a.csv", b"id"))] * 300}, 422, "un import a de 1 à "),
+        ("POST", TRANSFER, {"json": {"mentee": {"city": "mechelen"}}}, 422, "est une pratique de 'mechelen' même"),
+    ],
+)
+def test_a_bad_request_is_told_in_french_where_it_is_asked_for(
+    curator: httpx.Client, method: str, path: str, more: dict[str, Any], status: int, said: str
+) -> None:
+    answer = curator.request(method, path, **more)
+    assert said in answer.json()["detail"]
+    assert (answer.status_code, answer.headers["content-language"]) == (status, "fr")
 
 
 def test_an_address_that_is_none_is_told_in_french(server: Server) -> None:

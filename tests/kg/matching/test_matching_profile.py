@@ -46,8 +46,8 @@ def test_weights_of_a_request_are_set_and_named():
         ({"gap": math.inf}, "'gap': 'inf' is not between"),
         ({"gap": 10**400}, "'gap': .* is not between"),
         ({"gap": "0.5"}, "'gap': '0.5' is not a number"),
-        ({"gap": True}, "'gap': 'True' is not a number"),
-        ({"gap": None}, "'gap': 'None' is not a number"),
+        ({"gap": True}, "'gap': 'true' is not a number"),
+        ({"gap": None}, "'gap': 'null' is not a number"),
         ({"relevance": 0}, "'relevance': it must be above 0"),
     ],
 )

@@ -190,7 +190,7 @@ def test_a_described_profile_takes_the_rest_from_the_one_it_is_based_on(tmp_path
         ('[profiles.x]\nversion = "1"\nweights = {distance = 1}', "profile 'x': weights: there is no 'distance'"),
         ('[profiles.x]\nversion = "1"\nweights = {gap = -1}', "weights.gap: '-1' is not a number from 0 to 1000"),
         ('[profiles.x]\nversion = "1"\nweights = {gap = nan}', "weights.gap: 'nan' is not"),
-        ('[profiles.x]\nversion = "1"\nweights = {gap = true}', "weights.gap: 'True' is not"),
+        ('[profiles.x]\nversion = "1"\nweights = {gap = true}', "weights.gap: 'true' is not"),
         ('[profiles.x]\nversion = "1"\nweights = {relevance = 0}', "weights.relevance: must be above 0"),
         ('[profiles.x]\nversion = "1"\nhalf_life_years = 0', "half_life_years: '0' is not a number above 0"),
         ('[profiles.x]\nversion = "1"\nbest = 2.5', "best: '2.5' is not a whole number from 1 to 20"),
