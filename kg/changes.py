@@ -998,7 +998,12 @@ def merge_records(
             f"a {kept.get('kind')} and a {other.get('kind')} cannot be merged; both records must be of one kind"
         )
     if kept.get("id") == other.get("id"):
-        raise BadRequest(f"{quoted(kept.get('id'))} cannot be merged into itself; name another record")
+        raise BadRequest(
+            {
+                "en": f"{quoted(kept.get('id'))} cannot be merged into itself; name another record",
+                "fr": f"{quoted(kept.get('id'))} ne peut être fusionné avec lui-même ; nommez une autre fiche",
+            }
+        )
     kind, (mine, theirs) = _trees(kept, other)
     union = _Union(kind, str(kept.get("id")), str(other.get("id")), language)
     mine, theirs = (union.without_itself(kind, tree, "") for tree in (mine, theirs))

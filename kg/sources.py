@@ -119,10 +119,20 @@ class SourceLooks:
         Raises BadRequest where going out is not allowed, and for more than MOST addresses.
         """
         if not self._allowed:
-            raise BadRequest("looking up sources is switched off: MENTORGRAPH_CHECK_SOURCES switches it on")
+            raise BadRequest(
+                {
+                    "en": "looking up sources is switched off: MENTORGRAPH_CHECK_SOURCES switches it on",
+                    "fr": "la consultation des sources est désactivée : MENTORGRAPH_CHECK_SOURCES l’active",
+                }
+            )
         wanted = sorted({url for url in urls if _storable(url)})
         if len(wanted) > MOST:
-            raise BadRequest(f"{len(wanted)} addresses are given, {MOST} at most in one go")
+            raise BadRequest(
+                {
+                    "en": f"{len(wanted)} addresses are given, {MOST} at most in one go",
+                    "fr": f"{len(wanted)} adresses sont données, {MOST} au plus en une fois",
+                }
+            )
         found = asyncio.run(look_up(wanted, loopback=self._loopback)) if wanted else []
         self._keep(found)
         return found

@@ -156,7 +156,12 @@ def read_mapping(path: Path, name: str | None = None) -> MappingFile:
     except OSError as error:
         raise UnreadableInput(f"{name}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise UnreadableInput(f"{name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
+        raise UnreadableInput(
+            {
+                "en": f"{name}: byte {error.start + 1} is not UTF-8; save the file as UTF-8",
+                "fr": f"{name} : l’octet {error.start + 1} n’est pas de l’UTF-8 ; enregistrez le fichier en UTF-8",
+            }
+        ) from None
     return parse_mapping(text, name)
 
 
@@ -182,7 +187,9 @@ def parse_mapping(text: str, name: str) -> MappingFile:
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
         raise UnreadableInput(f"{name}{where}: is not YAML: {problem}") from None
     except RecursionError:
-        raise UnreadableInput(f"{name}: is nested too deeply") from None
+        raise UnreadableInput(
+            {"en": f"{name}: is nested too deeply", "fr": f"{name} : est imbriqué trop profondément"}
+        ) from None
     return _Reader(name).mapping(root)
 
 
@@ -234,7 +241,7 @@ class _Reader:
 
     def mapping(self, root: yaml.Node | None) -> MappingFile:
         if root is None:
-            raise UnreadableInput(f"{self.name}: is empty")
+            raise UnreadableInput({"en": f"{self.name}: is empty", "fr": f"{self.name} : est vide"})
         top = self.pairs(root, "a mapping", _TOP_KEYS)
         for key in ("mapping", "kind", "id", "fields"):
             if key not in top:

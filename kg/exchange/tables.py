@@ -596,7 +596,12 @@ def _part_rows(
     assert outer is not None
     assert outer.inner is not None
     if RECORD not in table.columns:
-        raise BadRequest(f"{table.file}: there is no column 'record', which says whose part each row is")
+        raise BadRequest(
+            {
+                "en": f"{table.file}: there is no column 'record', which says whose part each row is",
+                "fr": f"{table.file} : il n’y a pas de colonne 'record', qui dit de quelle fiche chaque ligne est un élément",
+            }
+        )
     columns = {}
     for name in table.columns:
         if name in (RECORD, ID, REMOVE):

@@ -334,6 +334,7 @@ CITY = "/api/cities/new-town"
         ("PUT", CITY, sent("application/ld+json", "{"), 400, "n’est pas lisible comme json-ld : ligne 1"),
         ("PUT", CITY, sent("application/ld+json", '{"@context": "x:y"}'), 400, "le contexte 'x:y' n’est pas"),
         ("PUT", "/graphs/id/city/new-town", sent("text/turtle", ""), 400, "le corps doit décrire https://"),
+        ("POST", "/api/cities/jelgava/quality/sources", {}, 422, "la consultation des sources est désactivée : "),
         ("POST", "/graphs", sent("text/turtle", ""), 400, "le corps décrit 0 fiches ; il en faut une"),
         ("POST", "/api/practices/hints", sent("application/json", '{"kind": "city"}'), 422, "les conseils sont pour"),
         ("PUT", "/api/cities/jelgava", sent("application/json", "{}", **{"If-None-Match": "*"}), 412, "la fiche ville"),
