@@ -47,11 +47,12 @@ def test_a_fault_is_told_with_its_place_beside_the_query(browser: Browser, serve
     page = browser.new_page(base_url=server.url)
     page.goto(address(language, WRONG))
     assert Axe().run(page, options=RULES).violations_count == 0
-    expect(page.get_by_role("alert")).to_contain_text("line 2, column 10")
+    place = {"en": "line 2, column 10", "fr": "ligne 2, colonne 10"}[language]
+    expect(page.get_by_role("alert")).to_contain_text(place)
     query = page.get_by_role("textbox")
     expect(query).to_be_focused()
     expect(query).to_have_value(WRONG)
-    expect(query).to_have_accessible_description(re.compile("line 2, column 10"))
+    expect(query).to_have_accessible_description(re.compile(place))
     page.close()
 
 
