@@ -324,7 +324,7 @@ CITY = "/api/cities/new-town"
         ("PUT", CITY, {**BODY, "content": b"\xff"}, 400, "le corps : l’octet 1 n’est pas de l’UTF-8"),
         ("PUT", CITY, sent("application/json", "{}", **{"If-Match": "17"}), 422, "If-Match : '17' n’est pas une liste"),
         ("PUT", CITY, sent("text/plain", "x"), 415, "envoyez le corps comme application/json ou "),
-        ("PUT", CITY, sent("application/json", " " * 1_000_001), 413, "a 1\u202f000\u202f000 octets au plus"),
+        ("PUT", CITY, sent("application/json", " " * 1_000_001), 413, "peut compter 1\u202f000\u202f000 octets au plus"),
         ("PUT", CITY, sent("text/turtle", "x"), 400, "le corps : n’est pas lisible comme turtle : ligne 1"),
         ("PUT", CITY, sent("text/turtle", ""), 400, "le corps doit décrire une seule chose, "),
         ("PUT", CITY, sent("text/turtle", f"<{JELGAVA}> a <x:y> ; <x:z> []."), 400, "a un nœud sans adresse"),
