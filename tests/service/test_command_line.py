@@ -195,7 +195,7 @@ def test_what_cannot_be_used_is_told_in_one_line(place: Path) -> None:
     assert "vouliez-vous dire jelgava" in told(run("suggest", NEED, "--mentee", "jelgawa", folder=place), 1)
     assert "say in a sentence" in told(run("suggest", "  ", folder=place), 1)
     assert "--weight 'much'" in told(run("suggest", NEED, "--weight", "much", folder=place), 2)
-    assert "no such factor" in told(run("suggest", NEED, "--weight", "distance=2", folder=place), 1)
+    assert "ce facteur n’existe pas" in told(run("suggest", NEED, "--weight", "distance=2", folder=place), 1)
     assert "mechelen--samen-inburgeren" in told(run("similar", "mechelen--samen-inburgere", folder=place), 1)
 
 
