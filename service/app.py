@@ -43,11 +43,13 @@ from service.api import (
 from service.api.describing import problems_of, problems_of_input, record_schemas
 from service.api.models import Problem
 from service.login import Provider
-from service.middleware import BodyLimit, HeadAsGet, JoinedHeaders, PackedTags, SecurityHeaders
+from service.middleware import PACKED_FROM_BYTES, BodyLimit, HeadAsGet, JoinedHeaders, PackedTags, SecurityHeaders
 from service.pages import records as record_pages
 from service.pages import reference, terms
 from service.publication import Publication
+from service.serving import SHORT_WAY
 from service.settings import Settings
+from service.short_way import ShortWay
 from service.turns import Turns
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"))
     app.openapi = _described(app)  # type: ignore[method-assign]
     app.add_middleware(RefuseWrongTokens)
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=PACKED_FROM_BYTES)
     app.add_middleware(PackedTags)
     others = {"/api/imports": settings.import_limit_bytes}
     app.add_middleware(BodyLimit, limit_bytes=settings.body_limit_bytes, others=others)
@@ -129,14 +131,16 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     return app
 
 
-def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, given: Catalogue | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         if given is not None:
             app.state.catalogue, app.state.publication = given, Publication(given, settings.wait_seconds)
             with _knowing_people(app, settings, given), imports.importing(app, given, settings.wait_seconds):
                 async with sparql.answering(app, given, settings):
-                    yield
+                    yield {SHORT_WAY: ShortWay(app.state)}
             return
         from kg.catalogue import Catalogue
 
@@ -151,7 +155,7 @@ def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI]
             app.state.catalogue, app.state.publication = opened, Publication(opened, settings.wait_seconds)
             with _knowing_people(app, settings, opened), imports.importing(app, opened, settings.wait_seconds):
                 async with sparql.answering(app, opened, settings):
-                    yield
+                    yield {SHORT_WAY: ShortWay(app.state)}
 
     return lifespan
 

@@ -127,6 +127,9 @@ class JoinedHeaders:
         await self.app(scope, receive, send)
 
 
+PACKED_FROM_BYTES = 1000
+"""Length of a body from which on it is packed for who takes that."""
+
 PACKED = '-gzip"'
 """How the tag of a packed body ends."""
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from kg.catalogue import Catalogue
+    from service.short_way import ShortWay
 
 HEAD_LIMIT_BYTES = 300_000
 """Longest request line with headers: a need of 20,000 characters in any script fits into a link."""
+
+MOST_IN_LINE = 100
+"""How many requests of one connection may wait for answers to those before them. Each takes 3 kB of memory."""
+
+SHORT_WAY = "short_way"
+"""Where the state of the application has its `ShortWay`."""
 
 GOODBYE_SECONDS = 10
 """Time for answers under way when the service is stopped."""
@@ -76,12 +84,16 @@ def configuration(app: Any) -> uvicorn.Config:
 class BoundedHead(HttpToolsProtocol):
     """The server's quicker reader of requests, made as strict as its other one.
 
-    By itself it reads a head without end, takes no query over 64 kB, and answers requests of other versions of HTTP and
-    ones without Host. What is refused is answered with 400 and the connection closed.
+    By itself it reads a head without end, takes no query over 64 kB, answers requests of other versions of HTTP and ones
+    without Host, and reads on while any number of requests wait for their turn. What is refused is answered with 400 and
+    the connection closed.
     """
 
     _in_head = True
     _unfinished_bytes = 0
+    _at_head = False
+    _running: RequestResponseCycle | None = None
+    _go: Callable[[], None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client; those that make no whole head yet are counted."""
@@ -108,15 +120,50 @@ class BoundedHead(HttpToolsProtocol):
             > HEAD_LIMIT_BYTES
         ):
             raise ValueError("the head is too long")
+        if len(self.pipeline) >= MOST_IN_LINE:
+            raise ValueError("too many requests in line")
         # Its parser of addresses counts in 16 bits: the query goes round it.
         self.url, _, query = self.url.partition(b"?")
-        super().on_headers_complete()
+        self._at_head = True
+        try:
+            super().on_headers_complete()
+        finally:
+            self._at_head = False
         self.scope["query_string"] = query.partition(b"#")[0]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Give a request to the application, or keep it until its body is here where there is a short way for it."""
+        self._running = cycle
+        start = partial(super()._start_asgi_task, cycle)
+        short_way: ShortWay | None = self.app_state.get(SHORT_WAY)
+        if self._at_head and app is self.app and short_way is not None and short_way.is_for(cycle):
+            self._go = partial(short_way.go, cycle, start, app)
+        else:
+            start(app)
 
     def on_message_complete(self) -> None:
         """What comes next is another request's."""
         super().on_message_complete()
         self._in_head, self._unfinished_bytes = True, 0
+        go, self._go = self._go, None
+        if go is not None:
+            go()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        self._end_running()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, and close."""
+        super().send_400_response(msg)
+        self._end_running()
+
+    def _end_running(self) -> None:
+        """Tell the request under way that its client is gone. By itself the server tells the newest, which may wait in line."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
 
 class _Server(uvicorn.Server):

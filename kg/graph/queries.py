@@ -29,7 +29,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from kg.errors import BadQuery, Busy, KgError, RefusedQuery, TooLarge, TooSlow, figures
 from kg.graph.guard import Hit, Search
@@ -39,7 +39,7 @@ from kg.graph.worker import GRAPHS, HEAD, TABLES, frame, receive
 if TYPE_CHECKING:
     from kg.graph.remote import GraphStore
 
-__all__ = ["GRAPHS", "TABLES", "Answer", "Limits", "NoFormat", "QueryService", "Question"]
+__all__ = ["GRAPHS", "TABLES", "Answer", "Begun", "Limits", "NoFormat", "QueryService", "Question"]
 
 SearchFunction = Callable[[Search], Sequence[Hit]]
 
@@ -59,8 +59,11 @@ the engine has compacted the files."""
 SNAPSHOTS = ".snapshots-"
 """How the folders for snapshots are called, beside the graph's own."""
 
-READ_BYTES = 1 << 16
 ANSWERS_PER_CHILD = 1_000
+
+QUICK_CHARS = 10_000
+"""Longest query that is begun at once; a longer one waits until there is time to look at it."""
+
 START_SECONDS = 600.0
 
 TO_NARROW = (
@@ -151,6 +154,19 @@ class NoFormat(Exception):
         self.form = form
 
 
+class Begun:
+    """A question that a process is answering while nobody waits. Made by `QueryService.begin`."""
+
+    def __init__(self, holder: _Holder, child: _Child, ticket: _Ticket) -> None:
+        self.begun = asyncio.get_running_loop().time()
+        self.holder, self.child, self.ticket = holder, child, ticket
+        self.said: tuple[dict[str, Any], bytes] | None = None
+
+    def when_more(self, told: Callable[[], None] | None) -> None:
+        """Call `told` once, as soon as the process has said more, or has ended."""
+        self.child.when_more(told)
+
+
 class _ProcessGone(Exception):
     """The other side of a socket has ended."""
 
@@ -216,12 +232,54 @@ class QueryService:
         holder = self._holder
         return [holder.process.pid, *(child.pid for child in holder.children)] if holder else []
 
-    async def ask(self, question: Question, *, client: str) -> Answer:
+    def begin(self, question: Question, client: str) -> Begun | None:
+        """Have a query run, if that takes no waiting at all: a process is at hand that has seen everything, and a place.
+
+        None where it does. What has begun is ended by `finished`, `ask` or `give_up`: one of them must follow.
+        """
+        holder = self._holder
+        if (
+            self._closed
+            or holder is None
+            or not holder.has_one_ready()
+            or len(question.query) > QUICK_CHARS
+            or not _is_text(question.query)
+        ):
+            return None
+        ticket = self._line.place_now(client)
+        if ticket is None:
+            return None
+        begun = Begun(holder, holder.idle.pop(), ticket)
+        self._put(begun.child, question)
+        return begun
+
+    def finished(self, begun: Begun, most_bytes: int) -> Answer | None:
+        """The answer, if it is here, an answer and no longer than that; what else the process has said is kept for `ask`."""
+        try:
+            if begun.said is None:
+                begun.said = begun.child.received(self.limits.answer_bytes)
+        except EOFError:
+            return None
+        said, body = begun.said or ({}, b"")
+        if said.get("media_type") is None or len(body) > most_bytes:
+            return None
+        self._give_back(begun.holder, begun.child, self._is_healthy(said))
+        self._line.leave(begun.ticket)
+        return Answer(said["media_type"], body)
+
+    def give_up(self, begun: Begun) -> None:
+        """Stop what has begun; nobody wants the answer any more."""
+        begun.when_more(None)
+        self._give_back(begun.holder, begun.child, healthy=False)
+        self._line.leave(begun.ticket)
+
+    async def ask(self, question: Question, *, client: str, begun: Begun | None = None) -> Answer:
         """Run one query and return its answer, which has seen every change committed before the call.
 
         Over snapshots, every change that was committed a second before the query got its place.
 
-        `client` tells askers apart for their fair share. Cancelling the call kills the query.
+        `client` tells askers apart for their fair share. Cancelling the call kills the query. `begun` is the same question
+        where a process is at it already.
 
         Raises BadQuery and RefusedQuery as `kg.graph.guard.check` does, RefusedQuery also for an answer over the
         caps, TooLarge for a query too long, Busy when no place comes free, TooSlow when the deadline or the memory
@@ -236,30 +294,35 @@ class QueryService:
                     "fr": f"la requête compte {long_in_french} octets ; {most_in_french} sont admis",
                 }
             )
-        if question.query.encode("utf-8", "ignore") != question.query.encode("utf-8", "replace"):
+        if not _is_text(question.query):
             raise BadQuery(
                 {
                     "en": "the query has characters that are no text (halves of surrogate pairs)",
                     "fr": "la requête contient des caractères qui ne sont pas du texte (moitiés de paires de substitution)",
                 }
             )
-        async with self._line.place(client):
+        async with self._line.place(client, begun.ticket if begun else None):
             for retry in (True, False):
                 try:
-                    return await self._answered(question)
+                    return await self._answered(question, begun)
                 except _ProcessGone:
+                    begun = None
                     if not retry or self._closed:
                         raise Busy(_STARTING_AGAIN) from None
         raise AssertionError
 
-    async def _answered(self, question: Question) -> Answer:
-        holder = await self._ready()
-        child = await self._child(holder)
+    async def _answered(self, question: Question, begun: Begun | None) -> Answer:
+        if begun is None:
+            holder = await self._ready()
+            child = await self._child(holder)
+            since = asyncio.get_running_loop().time()
+        else:
+            holder, child, since = begun.holder, begun.child, begun.begun
         healthy = False
         try:
-            async with asyncio.timeout(self.limits.deadline_seconds):
-                said, body = await self._asked(holder, child, question)
-            healthy = said.get("grown_bytes", 0) < self.limits.memory_bytes // 4
+            async with asyncio.timeout_at(since + self.limits.deadline_seconds):
+                said, body = await self._asked(holder, child, question, begun)
+            healthy = self._is_healthy(said)
         except TimeoutError:
             raise self._too_much_time() from None
         except EOFError:
@@ -268,17 +331,29 @@ class QueryService:
             self._give_back(holder, child, healthy)
         return self._read(said, body)
 
-    async def _asked(self, holder: _Holder, child: _Child, question: Question) -> tuple[dict[str, Any], bytes]:
-        """Send changes and question to a child; answer its searches until it has the result."""
-        await holder.bring_up(child)
+    async def _asked(
+        self, holder: _Holder, child: _Child, question: Question, begun: Begun | None
+    ) -> tuple[dict[str, Any], bytes]:
+        """Send changes and question to a child, unless it has them; answer its searches until it has the result."""
+        if begun is None:
+            holder.bring_up(child)
+            self._put(child, question)
+        said, body = begun.said if begun and begun.said else await child.receive(self.limits.answer_bytes)
+        while "search" in said:
+            child.send(await self._found(Search(**said["search"])))
+            said, body = await child.receive(self.limits.answer_bytes)
+        return said, body
+
+    @staticmethod
+    def _put(child: _Child, question: Question) -> None:
         formats = {"table": question.table, "graph": question.graph}
         graphs = {"default_graphs": question.default_graphs, "named_graphs": question.named_graphs}
-        await child.send({"do": "query"} | formats | graphs, question.query.encode())
-        while True:
-            said, body = await child.receive(self.limits.answer_bytes)
-            if "search" not in said:
-                return said, body
-            await child.send(await self._found(Search(**said["search"])))
+        child.send({"do": "query", **formats, **graphs}, question.query.encode())
+
+    def _is_healthy(self, said: dict[str, Any]) -> bool:
+        """Whether a child may answer more queries after this answer."""
+        grown: int = said.get("grown_bytes", 0)
+        return grown < self.limits.memory_bytes // 4
 
     async def _found(self, search: Search) -> dict[str, Any]:
         if self._search is None:
@@ -347,6 +422,9 @@ class QueryService:
     async def _end_holder(self) -> None:
         holder, self._holder = self._holder, None
         if holder is not None:
+            for child in holder.idle:
+                child.kill()
+            holder.idle.clear()
             await asyncio.to_thread(holder.end)
 
     def _follow_soon(self) -> None:
@@ -407,6 +485,15 @@ class QueryService:
         task.add_done_callback(self._tasks.discard)
 
 
+def _is_text(query: str) -> bool:
+    """Whether there are no halves of surrogate pairs in it."""
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 async def _quietly(work: Any) -> None:
     with contextlib.suppress(_ProcessGone, Busy):
         await work
@@ -451,25 +538,38 @@ class _Line:
         return len(self._waiting)
 
     @contextlib.asynccontextmanager
-    async def place(self, client: str) -> AsyncIterator[None]:
-        """Hold a place while the block runs; raises Busy when none comes free in time."""
-        ticket = _Ticket(client, asyncio.get_running_loop().create_future())
-        self._enter(ticket)
+    async def place(self, client: str, ticket: _Ticket | None = None) -> AsyncIterator[None]:
+        """Hold a place while the block runs; raises Busy when none comes free in time. `ticket` has one already."""
+        if ticket is None:
+            ticket = _Ticket(client, asyncio.get_running_loop().create_future())
+            self._enter(ticket)
         try:
             if not ticket.called.done():
                 async with asyncio.timeout(self._limits.wait_seconds):
                     await ticket.called
             ticket.called.result()
         except TimeoutError:
-            self._leave(ticket)
+            self.leave(ticket)
             raise Busy(_IN_LINE) from None
         except BaseException:
-            self._leave(ticket)
+            self.leave(ticket)
             raise
         try:
             yield
         finally:
-            self._leave(ticket)
+            self.leave(ticket)
+
+    def place_now(self, client: str) -> _Ticket | None:
+        """A place for who comes when nobody waits and one is free; to be given back with `leave`."""
+        if self._waiting or self.running >= self._limits.at_once or self._running[client] >= self._share:
+            return None
+        ticket = _Ticket(client, asyncio.get_running_loop().create_future())
+        self._admit(ticket)
+        return ticket
+
+    def _admit(self, ticket: _Ticket) -> None:
+        self._running[ticket.client] += 1
+        ticket.called.set_result(None)
 
     def _enter(self, ticket: _Ticket) -> None:
         self._waiting.append(ticket)
@@ -484,13 +584,16 @@ class _Line:
     def _newest(self, client: str) -> _Ticket:
         return next(one for one in reversed(self._waiting) if one.client == client)
 
-    def _leave(self, ticket: _Ticket) -> None:
+    def leave(self, ticket: _Ticket) -> None:
+        """Give a place back, or stand in line no longer."""
         if ticket in self._waiting:
             self._waiting.remove(ticket)
         elif ticket.called.done() and not ticket.called.cancelled() and ticket.called.exception() is None:
             self._running[ticket.client] -= 1
-            self._running += Counter()
-        self._call()
+            if not self._running[ticket.client]:
+                del self._running[ticket.client]
+        if self._waiting:
+            self._call()
 
     def _call(self) -> None:
         while self._running.total() < self._limits.at_once:
@@ -500,8 +603,7 @@ class _Line:
             first = min(ready, key=lambda one: self._running[one.client])
             self._waiting.remove(first)
             if not first.called.done():
-                self._running[first.client] += 1
-                first.called.set_result(None)
+                self._admit(first)
 
 
 # ------------------------------------------------------------------------------------------- processes
@@ -562,8 +664,8 @@ class _Snapshot:
     users: int = 0
 
 
-class _Child:
-    """One process that answers queries, seen from the service.
+class _Child(asyncio.Protocol):
+    """One process that answers queries, seen from the service's event loop.
 
     What it has seen is a number of changes in the holder's log, or a snapshot.
     """
@@ -573,52 +675,86 @@ class _Child:
         self.answers = 0
         self.buried = False
         self._channel = channel
+        self._transport: asyncio.Transport | None = None
         self._handle = os.pidfd_open(pid)
         self._unread = bytearray()
+        self._has_ended = False
+        self._told: Callable[[], None] | None = None
 
-    async def follow(self, log: _Log) -> None:
+    async def connect(self) -> _Child:
+        """Have the event loop read what the process says."""
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=self._channel)
+        return self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        self._tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._has_ended = True
+        self._tell()
+
+    def _tell(self) -> None:
+        told, self._told = self._told, None
+        if told is not None:
+            told()
+
+    def follow(self, log: _Log) -> None:
         for update in log.since(self.seen):
-            await self.send({"do": "update"}, update)
+            self.send({"do": "update"}, update)
             self.seen += 1
 
-    async def send(self, said: dict[str, Any], body: bytes = b"") -> None:
-        try:
-            await asyncio.get_running_loop().sock_sendall(self._channel, frame(said, body))
-        except OSError as error:
-            raise EOFError from error
+    def send(self, said: dict[str, Any], body: bytes = b"") -> None:
+        if self._transport is not None and not self._has_ended:
+            self._transport.write(frame(said, body))
 
     async def receive(self, cap: int) -> tuple[dict[str, Any], bytes]:
-        """The child's next message. One over every cap is as good as none."""
-        await self._read(HEAD.size)
-        head_bytes, body_bytes = HEAD.unpack_from(self._unread)
-        if head_bytes > cap + 1_000_000 or body_bytes > cap:
-            raise EOFError
-        begin = HEAD.size + head_bytes
-        end = begin + body_bytes
-        await self._read(end)
-        head, body = json.loads(self._unread[HEAD.size : begin]), bytes(self._unread[begin:end])
-        del self._unread[:end]
-        return head, body
+        """The child's next message. Raises EOFError where it has ended, and for a message over every cap."""
+        while (message := self.received(cap)) is None:
+            more = asyncio.get_running_loop().create_future()
+            self.when_more(partial(_settle, more))
+            await more
+        return message
 
-    async def _read(self, size: int) -> None:
-        """Have at least so many bytes here."""
-        loop = asyncio.get_running_loop()
-        while len(self._unread) < size:
-            try:
-                part = await loop.sock_recv(self._channel, max(size - len(self._unread), READ_BYTES))
-            except OSError as error:
-                raise EOFError from error
-            if not part:
+    def when_more(self, told: Callable[[], None] | None) -> None:
+        """Call `told` once, when there are more bytes from the child, or its end."""
+        self._told = told
+
+    def received(self, cap: int) -> tuple[dict[str, Any], bytes] | None:
+        """The child's next message if all of it is here; raises EOFError as `receive` does."""
+        if len(self._unread) >= HEAD.size:
+            head_bytes, body_bytes = HEAD.unpack_from(self._unread)
+            if head_bytes > cap + 1_000_000 or body_bytes > cap:
                 raise EOFError
-            self._unread += part
+            begin = HEAD.size + head_bytes
+            end = begin + body_bytes
+            if len(self._unread) >= end:
+                head, body = json.loads(self._unread[HEAD.size : begin]), bytes(self._unread[begin:end])
+                del self._unread[:end]
+                return head, body
+        if self._has_ended:
+            raise EOFError
+        return None
 
     def kill(self) -> None:
         """End the process, if it has not ended; by its handle, because its number may be another's by now."""
-        if self._channel.fileno() >= 0:
+        if self._handle >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
             os.close(self._handle)
-            self._channel.close()
+            self._handle = -1
+            if self._transport is not None:
+                self._transport.abort()
+            else:
+                self._channel.close()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class _Holder:
@@ -646,12 +782,16 @@ class _Holder:
         """Whether queries can go on being answered with this process."""
         return self.process.poll() is None
 
-    async def bring_up(self, child: _Child) -> None:
+    def has_one_ready(self) -> bool:
+        """Whether the child that is asked next is here and has seen every change."""
+        raise NotImplementedError
+
+    def bring_up(self, child: _Child) -> None:
         """Tell a child what it has to know before it answers."""
 
     async def fork(self, limits: Limits) -> _Child:
         """A new child that sees what there is now."""
-        return await asyncio.to_thread(self._forked, limits)
+        return await (await asyncio.to_thread(self._forked, limits)).connect()
 
     def _forked(self, limits: Limits) -> _Child:
         raise NotImplementedError
@@ -696,9 +836,6 @@ class _Holder:
         self.process.kill()
         self.process.wait()
         self._control.close()
-        for child in self.idle:
-            child.kill()
-        self.idle.clear()
 
     def _ordered(self, said: dict[str, Any], passed: socket.socket | None = None) -> dict[str, Any]:
         order = frame(said)
@@ -744,8 +881,11 @@ class _InMemory(_Holder):
     def is_usable(self) -> bool:
         return super().is_usable() and not self.log.overflown
 
-    async def bring_up(self, child: _Child) -> None:
-        await child.follow(self.log)
+    def has_one_ready(self) -> bool:
+        return bool(self.idle) and self.idle[-1].seen == self.log.last and not self.log.overflown
+
+    def bring_up(self, child: _Child) -> None:
+        child.follow(self.log)
 
     def _forked(self, limits: Limits) -> _Child:
         with self._turn:
@@ -792,6 +932,9 @@ class _OnDisk(_Holder):
         return newest is not None and (
             time.monotonic() - newest.begun < FRESH_SECONDS or newest.state == _state(self._graph)
         )
+
+    def has_one_ready(self) -> bool:
+        return bool(self.idle) and self.is_fresh() and self.idle[-1].snapshot is self._current
 
     async def renewed(self) -> None:
         """Make a snapshot, one at a time; who waits for it may leave."""

@@ -70,6 +70,8 @@ AS_RDF = {"json": NAMES["jsonld"], "xml": NAMES["rdfxml"]}
 ALSO = {"application/json": NAMES["json"], "application/xml": NAMES["xml"], "text/xml": NAMES["xml"]}
 """Wider names that clients of the protocol ask for; answered with the results' own media type."""
 
+BEGUN = "sparql-begun"
+"""Where in a request's state a process stands that has begun with its query (`service.short_way`)."""
 CHUNK_BYTES = 1 << 16
 SOON_SECONDS = 0.05
 """How long a query may run before somebody watches whether its client is still there: most are over by then."""
@@ -158,7 +160,7 @@ async def answering(app: FastAPI, catalogue: Catalogue, settings: Settings) -> A
 
     async with QueryService(catalogue.graph, search, limits) as queries:
         app.state.queries = queries
-        app.state.outbox = _Outbox(UNREAD_ANSWERS * limits.answer_bytes)
+        app.state.outbox = Outbox(UNREAD_ANSWERS * limits.answer_bytes)
         queries.start_soon()
         yield
 
@@ -203,9 +205,7 @@ async def ask_by_link(request: Request) -> Response:
     A query reads everything that is published: without FROM the default graph is the union of all records.
     """
     asked = _read(_parameters(request.scope["query_string"]))
-    accept = request.headers.get("accept")
-    wanted = most_wanted(accept, (*TABLES, *ALSO, *GRAPHS), only_by_name=(HTML,))
-    if wanted == HTML and asked.format is None:
+    if _is_for_people(request, asked):
         return await _page(request, asked)
     if asked.query is None and asked.default_graphs is None and asked.named_graphs is None:
         return _described(request, asked)
@@ -221,8 +221,42 @@ async def ask_by_link(request: Request) -> Response:
 )
 async def ask_by_body(request: Request) -> Response:
     """The same for a query sent as `application/sparql-query`, or as `query=` in a form."""
+    media_type = _body_type(request)
+    await _refuse_too_long(request, media_type)
+    return await _answered(request, _asked_in_body(request, media_type, await request.body()))
+
+
+def question_at_once(request: Request, body: bytes) -> tuple[Question, str | None] | None:
+    """What a request asks, with the format it names; None for a fault, or no query, which the handlers above tell of."""
+    try:
+        if request.method == "GET":
+            asked = _read(_parameters(request.scope["query_string"]))
+            if _is_for_people(request, asked):
+                return None
+        else:
+            asked = _asked_in_body(request, _body_type(request), body)
+        if asked.query is None:
+            return None
+        return _question(asked, *_formats(request, asked)), asked.format
+    except (errors.KgError, HTTPException):
+        return None
+
+
+def _is_for_people(request: Request, asked: _Asked) -> bool:
+    if asked.format is not None:
+        return False
+    accept = request.headers.get("accept")
+    return (_likes_pages if len(accept or "") <= USUAL_HEADER_CHARS else _likes_pages.__wrapped__)(accept)
+
+
+@lru_cache(maxsize=256)
+def _likes_pages(accept: str | None) -> bool:
+    return most_wanted(accept, (*TABLES, *ALSO, *GRAPHS), only_by_name=(HTML,)) == HTML
+
+
+def _body_type(request: Request) -> str:
+    """FORM or QUERY; raises for a body of another type, or packed."""
     media_type, charset = _content_type(request)
-    in_address = _parameters(request.scope["query_string"])
     if media_type == UPDATE:
         raise RefusedQuery(NO_UPDATES)
     if media_type not in (FORM, QUERY) or charset not in ("", "utf-8", "utf8"):
@@ -242,8 +276,11 @@ async def ask_by_body(request: Request) -> Response:
                 "fr": f"le corps est compressé ({quoted(coding)}) ; envoyez-le tel quel",
             },
         )
-    await _refuse_too_long(request, media_type)
-    body = await request.body()
+    return media_type
+
+
+def _asked_in_body(request: Request, media_type: str, body: bytes) -> _Asked:
+    in_address = _parameters(request.scope["query_string"])
     if media_type == FORM:
         refused = sorted({name for name, _ in in_address} & {"query", "default-graph-uri", "named-graph-uri"})
         if refused:
@@ -253,7 +290,7 @@ async def ask_by_body(request: Request) -> Response:
                     "fr": f"l’adresse contenait {' et '.join(refused)} ; avec un formulaire, tout va dans le formulaire",
                 }
             )
-        return await _answered(request, _read(_parameters(body)))
+        return _read(_parameters(body))
     if any(name == "query" for name, _ in in_address):
         raise BadQuery(
             {
@@ -261,7 +298,7 @@ async def ask_by_body(request: Request) -> Response:
                 "fr": "il y a deux requêtes, l’une dans l’adresse et l’autre dans le corps ; n’en envoyez qu’une",
             }
         )
-    return await _answered(request, _read([*in_address, ("query", _text(body, ("the body", "le corps")))]))
+    return _read([*in_address, ("query", _text(body, ("the body", "le corps")))])
 
 
 async def _refuse_too_long(request: Request, media_type: str) -> None:
@@ -386,7 +423,7 @@ async def _answered(request: Request, asked: _Asked) -> Response:
         if asked.format is not None:
             raise _other_format(asked.format, f"{one} and {other}", f"{one} et {other}", offered) from error
         raise HTTPException(406, [*offered]) from error
-    return _Slowly(answer, request.app.state.outbox, _headers(answer.media_type, asked.format))
+    return _Slowly(answer, request.app.state.outbox, headers_of(answer.media_type, asked.format))
 
 
 def _formats(request: Request, asked: _Asked) -> tuple[str | None, str | None]:
@@ -420,12 +457,16 @@ def _other_format(format: str, asked: str, asked_in_french: str, offered: Collec
     )
 
 
-def _headers(media_type: str, format: str | None) -> dict[str, str]:
+def headers_of(media_type: str, format: str | None) -> dict[str, str]:
     charset = "; charset=utf-8" if media_type.startswith(TEXTUAL) else ""
     headers = {"Content-Type": media_type + charset, "Vary": "Accept"}
     if format is not None:
         headers["Content-Disposition"] = f'attachment; filename="answer.{format}"'
     return headers
+
+
+def _question(asked: _Asked, table: str | None, graph: str | None) -> Question:
+    return Question(asked.query or "", table, graph, asked.default_graphs, asked.named_graphs)
 
 
 async def _ask(request: Request, asked: _Asked, table: str | None, graph: str | None) -> Answer:
@@ -437,7 +478,6 @@ async def _ask(request: Request, asked: _Asked, table: str | None, graph: str | 
                 "fr": "trop de réponses sont encore en cours de lecture ; renvoyez la même requête dans quelques secondes",
             }
         )
-    question = Question(asked.query or "", table, graph, asked.default_graphs, asked.named_graphs)
     client = request.client.host if request.client else ""
     watching: list[asyncio.Future[None]] = []
     try:
@@ -446,7 +486,8 @@ async def _ask(request: Request, asked: _Asked, table: str | None, graph: str | 
                 SOON_SECONDS, lambda: watching.append(asyncio.ensure_future(_end_when_left(request, asking)))
             )
             queries: QueryService = request.app.state.queries
-            return await queries.ask(question, client=client)
+            begun = request.scope.get("state", {}).pop(BEGUN, None)
+            return await queries.ask(_question(asked, table, graph), client=client, begun=begun)
     except TimeoutError:
         raise Busy("the client went away") from None
     finally:
@@ -464,7 +505,7 @@ async def _end_when_left(request: Request, asking: asyncio.Timeout) -> None:
     asking.reschedule(asyncio.get_running_loop().time())
 
 
-class _Outbox:
+class Outbox:
     """Counts the bytes of answers that clients have not read yet."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -486,7 +527,7 @@ class _Outbox:
 class _Slowly(Response):
     """An answer in chunks, given up when its reader takes none for a while."""
 
-    def __init__(self, answer: Answer, outbox: _Outbox, headers: Mapping[str, str]) -> None:
+    def __init__(self, answer: Answer, outbox: Outbox, headers: Mapping[str, str]) -> None:
         super().__init__(answer.body, 200, headers)
         self._outbox = outbox
 
@@ -516,7 +557,7 @@ def _described(request: Request, asked: _Asked) -> Response:
             raise _other_format(asked.format, "a request without a query", "une demande sans requête", GRAPHS)
         raise HTTPException(406, [*GRAPHS, HTML])
     graph = description(f"{site_of(request)}sparql", request.app.state.catalogue.base)
-    return Response(written(graph, media_type), headers=_headers(media_type, asked.format))
+    return Response(written(graph, media_type), headers=headers_of(media_type, asked.format))
 
 
 async def _page(request: Request, asked: _Asked) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.serving import MOST_IN_LINE
 from tests.service.conftest import Server
 
 
@@ -202,6 +204,24 @@ def test_what_is_no_request_of_http_is_refused_and_the_connection_closed(server:
             torn = True
     assert said.startswith(b"HTTP/1.1 400 ") or (torn and not said and len(head) > 300_000)
     assert torn or b"connection: close" in said
+
+
+@pytest.mark.parametrize(("requests", "statuses"), [(MOST_IN_LINE + 1, {b"200"}), (20_000, {b"400"})])
+def test_requests_that_do_not_wait_for_answers_stand_in_a_short_line(
+    server: Server, requests: int, statuses: set[bytes]
+) -> None:
+    """Without the limit, 4 MB of them took 260 MB of memory."""
+    host, port = server.url.removeprefix("http://").split(":")
+    said = b""
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        try:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * requests)
+            while said.count(b"HTTP/1.1 ") < requests and (part := connection.recv(65_536)):
+                said += part
+        except ConnectionError:
+            assert statuses == {b"400"}
+    assert set(re.findall(rb"HTTP/1\.1 (\d+)", said)) <= statuses
+    assert server.client.get("/health/live").status_code == 200
 
 
 def test_a_link_may_hold_the_longest_need(server: Server) -> None:
