@@ -473,6 +473,9 @@ class QueryService:
         elif not child.buried:
             child.kill()
             self._later(holder.gone(child))
+            if healthy and holder is self._holder:
+                # It has only grown old: the next query should not have to wait for another.
+                self._later(self.start())
 
     def _give_up(self, holder: _Holder) -> None:
         """Have no children waiting that cannot see what there is now."""

@@ -22,7 +22,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -61,6 +61,9 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
+
+MADV_COLLAPSE = 25
+HUGE_PAGE_BYTES = 1 << 21
 
 STEP_QUADS = 1_000
 """How many statements a child that nobody asks looks at before it sees whether somebody does: less than a millisecond."""
@@ -148,10 +151,11 @@ def _fork(store: ox.Store, control: socket.socket, passed: int, order: Mapping[s
         if order["snapshot"] is not None:
             store = _snapshot(order["snapshot"])
         _limit_memory(order["memory_bytes"])
+        regions = _regions() if order["snapshot"] is None else []
         if order["snapshot"] is None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
         with socket.socket(fileno=passed) as channel:
-            _Child(store, channel, order).serve()
+            _Child(store, channel, order, regions).serve()
         status = 0
     finally:
         os._exit(status)
@@ -176,6 +180,20 @@ def _limit_memory(more_bytes: int) -> None:
     with open("/proc/self/statm", "rb") as sizes:
         in_use = int(sizes.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + more_bytes,) * 2)
+
+
+def _regions() -> list[int]:
+    """Addresses of the parts of this process's own memory that could each be one huge page."""
+    found: list[int] = []
+    with open("/proc/self/maps", encoding="utf-8") as lines:
+        for line in lines:
+            span, rights, _, _, inode, *name = line.split()
+            if rights.startswith("rw") and inode == "0" and name in ([], ["[heap]"]):
+                begin, end = (int(address, 16) for address in span.split("-"))
+                found += range(
+                    -(-begin // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES, end - HUGE_PAGE_BYTES + 1, HUGE_PAGE_BYTES
+                )
+    return found
 
 
 def _snapshot(folder: str) -> ox.Store:
@@ -244,11 +262,13 @@ class _TooMuch(Exception):
 class _Child:
     """Answers one query after another from its own copy of the graph."""
 
-    def __init__(self, store: ox.Store, channel: socket.socket, limits: Mapping[str, Any]) -> None:
+    def __init__(
+        self, store: ox.Store, channel: socket.socket, limits: Mapping[str, Any], regions: Sequence[int] = ()
+    ) -> None:
         self._store, self._channel = store, channel
         self._rows, self._bytes = limits["rows"], limits["answer_bytes"]
         self._at_first = _most_memory()
-        self._untouched: Iterator[ox.Quad] | None = iter(store) if limits["snapshot"] is None else None
+        self._idle_work: Iterator[bool] | None = self._own_memory(regions) if limits["snapshot"] is None else None
 
     def serve(self) -> None:
         while (message := self._next()) is not None:
@@ -259,15 +279,26 @@ class _Child:
                 self._channel.sendall(self._answer(said, body))
 
     def _next(self) -> tuple[dict[str, Any], bytes] | None:
-        """The next message. Until it comes, this child gets the memory of its statements to itself, step by step.
+        """The next message. Until it comes, this child gets its memory in order, step by step."""
+        while self._idle_work is not None and not self._is_asked():
+            if not next(self._idle_work, False):
+                self._idle_work = None
+        return receive(self._channel)
+
+    def _own_memory(self, regions: Sequence[int]) -> Iterator[bool]:
+        """Get the memory of the statements for this process alone, in huge pages where the system can (Linux 6.1).
 
         Reading counts references, which is writing: the first reading of each page copies it. Of a new child's joins
         among 10,000 practices that was half of the time or more (3.0 and 2.1 ms, 1.0 afterwards), for 0.4 s of idling.
+        Huge pages then spare the processor looking up where a page is: a tenth off what reads much of the graph, for 0.4 s.
         """
-        while self._untouched is not None and not self._is_asked():
-            if next(islice(self._untouched, STEP_QUADS - 1, None), None) is None:
-                self._untouched = None
-        return receive(self._channel)
+        quads = iter(self._store)
+        while next(islice(quads, STEP_QUADS - 1, None), None) is not None:
+            yield True
+        madvise = ctypes.CDLL(None).madvise
+        for begin in regions:
+            madvise(ctypes.c_void_p(begin), ctypes.c_size_t(HUGE_PAGE_BYTES), MADV_COLLAPSE)
+            yield True
 
     def _is_asked(self) -> bool:
         try:

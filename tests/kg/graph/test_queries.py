@@ -572,6 +572,41 @@ def test_a_process_that_waits_has_its_memory_to_itself_before_it_is_asked() -> N
         using(store, work)
 
 
+def test_a_process_that_waits_gets_huge_pages_where_there_are_any() -> None:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 1) or not setting.exists():
+        pytest.skip("this system has no huge pages to ask for (Linux 6.1)")
+
+    async def work(service: QueryService) -> None:
+        await service.start()
+        _, child = service.processes()
+        await until(lambda: own_bytes(child, "AnonHugePages") > 4_000_000)
+        await until(lambda: is_asleep(child))
+        assert (await ask(service, COUNT, table="text/csv")).body.split() == [b"n", b"50700"]
+
+    with OxigraphStore(None, BASE) as store:
+        store.apply([city(f"c{number}", number, *map(str, range(500))) for number in range(1, 101)], 100)
+        using(store, work)
+
+
+def test_a_process_that_has_grown_old_is_replaced_before_the_next_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kg.graph.queries.ANSWERS_PER_CHILD", 3)
+
+    async def work(service: QueryService) -> None:
+        await service.start()
+        _, first = service.processes()
+        for _ in range(3):
+            assert service.processes()[1:] == [first]
+            await ask(service, "ASK {}", table="text/csv")
+        await until(lambda: len(service.processes()) == 2 and service.processes()[1] != first)
+        begun = service.begin(Question("ASK {}", table="text/csv"), "another")
+        assert begun is not None
+        assert (await service.ask(Question("ASK {}"), client="another", begun=begun)).body == b"true"
+
+    with OxigraphStore(None, BASE) as store:
+        using(store, work)
+
+
 def test_changes_and_queries_that_come_meanwhile_are_heard() -> None:
     async def work(service: QueryService) -> None:
         await service.start()
@@ -588,10 +623,10 @@ def test_changes_and_queries_that_come_meanwhile_are_heard() -> None:
         using(store, work)
 
 
-def own_bytes(pid: int) -> int:
-    """Bytes that a process has for itself alone."""
+def own_bytes(pid: int, sort: str = "Private_Dirty") -> int:
+    """Bytes that a process has for itself alone, or of another sort that the system counts."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_Dirty"))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(sort))
 
 
 def is_asleep(pid: int) -> bool:
