@@ -13,28 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import json
-import os
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from kg.errors import BadQuery, Busy, KgError, RefusedQuery, TooLarge, TooSlow, figures
+from kg.errors import BadQuery, Busy, RefusedQuery, TooLarge, TooSlow, figures
 from kg.graph.guard import Hit, Search
-from kg.graph.store import OxigraphStore
-from kg.graph.worker import GRAPHS, HEAD, TABLES, frame, receive
+from kg.graph.processes import Child, Holder, InMemory, OnDisk, ProcessGone, started
+from kg.graph.worker import GRAPHS, TABLES
 
 if TYPE_CHECKING:
     from kg.graph.remote import GraphStore
@@ -43,28 +32,11 @@ __all__ = ["GRAPHS", "TABLES", "Answer", "Begun", "Limits", "NoFormat", "QuerySe
 
 SearchFunction = Callable[[Search], Sequence[Hit]]
 
-LOG_BYTES = 64_000_000
-"""Changes kept for processes that have not seen them yet; beyond it they start anew from the whole graph."""
-
-LAG = 200
-"""Changes after which an idle child is given up: a new copy of the holder costs less than following."""
-
-FRESH_SECONDS = 1.0
-"""How old a snapshot may be when the graph has changed since; no two are made within that time."""
-
-MEMORY_PER_BYTE = 1.5
-"""How many bytes of memory a byte of the graph's files becomes: 1.0 measured at 1,000 and 10,000 practices, 1.7 once
-the engine has compacted the files."""
-
-SNAPSHOTS = ".snapshots-"
-"""How the folders for snapshots are called, beside the graph's own."""
-
 ANSWERS_PER_CHILD = 1_000
 
 QUICK_CHARS = 10_000
 """Longest query that is begun at once; a longer one waits until there is time to look at it."""
 
-START_SECONDS = 600.0
 
 TO_NARROW = (
     "begin with the narrowest pattern, name what you look for in VALUES, join every pattern with another by a "
@@ -78,10 +50,6 @@ TO_NARROW_IN_FRENCH = (
 _STARTING_AGAIN = {
     "en": "queries are being started again; send the same one in a few seconds",
     "fr": "le service des requêtes redémarre ; renvoyez la même requête dans quelques secondes",
-}
-_NOT_YET = {
-    "en": "queries cannot be answered yet; send the same one again in a few seconds",
-    "fr": "les requêtes ne peuvent pas encore recevoir de réponse ; renvoyez la même dans quelques secondes",
 }
 _IN_LINE = {
     "en": "many queries are being answered just now; send the same one again in a few seconds",
@@ -157,7 +125,7 @@ class NoFormat(Exception):
 class Begun:
     """A question that a process is answering while nobody waits. Made by `QueryService.begin`."""
 
-    def __init__(self, holder: _Holder, child: _Child, ticket: _Ticket) -> None:
+    def __init__(self, holder: Holder, child: Child, ticket: _Ticket) -> None:
         self.begun = asyncio.get_running_loop().time()
         self.holder, self.child, self.ticket = holder, child, ticket
         self.said: tuple[dict[str, Any], bytes] | None = None
@@ -165,10 +133,6 @@ class Begun:
     def when_more(self, told: Callable[[], None] | None) -> None:
         """Call `told` once, as soon as the process has said more, or has ended."""
         self.child.when_more(told)
-
-
-class _ProcessGone(Exception):
-    """The other side of a socket has ended."""
 
 
 class QueryService:
@@ -190,8 +154,8 @@ class QueryService:
         self.limits = limits or Limits()
         self._graph, self._search = graph, search
         self._line = _Line(self.limits)
-        self._holder: _Holder | None = None
-        self._starting: asyncio.Future[_Holder] | None = None
+        self._holder: Holder | None = None
+        self._starting: asyncio.Future[Holder] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._following = False
         self._closed = False
@@ -305,7 +269,7 @@ class QueryService:
             for retry in (True, False):
                 try:
                     return await self._answered(question, begun)
-                except _ProcessGone:
+                except ProcessGone:
                     begun = None
                     if not retry or self._closed:
                         raise Busy(_STARTING_AGAIN) from None
@@ -332,7 +296,7 @@ class QueryService:
         return self._read(said, body)
 
     async def _asked(
-        self, holder: _Holder, child: _Child, question: Question, begun: Begun | None
+        self, holder: Holder, child: Child, question: Question, begun: Begun | None
     ) -> tuple[dict[str, Any], bytes]:
         """Send changes and question to a child, unless it has them; answer its searches until it has the result."""
         if begun is None:
@@ -345,7 +309,7 @@ class QueryService:
         return said, body
 
     @staticmethod
-    def _put(child: _Child, question: Question) -> None:
+    def _put(child: Child, question: Question) -> None:
         formats = {"table": question.table, "graph": question.graph}
         graphs = {"default_graphs": question.default_graphs, "named_graphs": question.named_graphs}
         child.send({"do": "query", **formats, **graphs}, question.query.encode())
@@ -388,7 +352,7 @@ class QueryService:
             }
         )
 
-    async def _explain(self, holder: _Holder, child: _Child) -> NoReturn:
+    async def _explain(self, holder: Holder, child: Child) -> NoReturn:
         """A child has died on a query: say of what."""
         child.buried = True
         ended_by = await holder.gone(child)
@@ -397,12 +361,12 @@ class QueryService:
         if ended_by == signal.SIGSEGV:
             raise BadQuery(_TOO_DEEP)
         if ended_by == signal.SIGKILL:
-            raise _ProcessGone
+            raise ProcessGone
         raise BadQuery(_GIVEN_UP)
 
     # Processes
 
-    async def _ready(self) -> _Holder:
+    async def _ready(self) -> Holder:
         """A holder whose children see every change, or can be told. Who waits for a start may leave it."""
         if self._closed:
             raise Busy(_STOPPING)
@@ -413,10 +377,10 @@ class QueryService:
             self._starting = asyncio.ensure_future(self._started())
         return await asyncio.shield(self._starting)
 
-    async def _started(self) -> _Holder:
+    async def _started(self) -> Holder:
         await self._end_holder()
         told = partial(_call_in, asyncio.get_running_loop(), self._follow_soon)
-        self._holder = await asyncio.to_thread(_started, self._graph, self.limits, told)
+        self._holder = await asyncio.to_thread(started, self._graph, self.limits, told)
         return self._holder
 
     async def _end_holder(self) -> None:
@@ -436,14 +400,14 @@ class QueryService:
     async def _follow(self) -> None:
         try:
             holder = self._holder
-            if isinstance(holder, _InMemory):
+            if isinstance(holder, InMemory):
                 await asyncio.to_thread(holder.follow)
                 self._give_up(holder)
         finally:
             self._following = False
 
-    async def _child(self, holder: _Holder) -> _Child:
-        if isinstance(holder, _OnDisk) and not holder.is_fresh():
+    async def _child(self, holder: Holder) -> Child:
+        if isinstance(holder, OnDisk) and not holder.is_fresh():
             await holder.renewed()
             self._give_up(holder)
         if holder.idle:
@@ -455,18 +419,18 @@ class QueryService:
             self._later(self._unwanted(holder, forking))
             raise
 
-    async def _unwanted(self, holder: _Holder, forking: asyncio.Future[_Child]) -> None:
-        with contextlib.suppress(_ProcessGone):
+    async def _unwanted(self, holder: Holder, forking: asyncio.Future[Child]) -> None:
+        with contextlib.suppress(ProcessGone):
             self._keep(holder, await forking)
 
-    def _keep(self, holder: _Holder, child: _Child) -> None:
+    def _keep(self, holder: Holder, child: Child) -> None:
         """Have a child wait for the next query, unless its holder has been ended meanwhile."""
         if holder is self._holder:
             holder.idle.append(child)
         else:
             child.kill()
 
-    def _give_back(self, holder: _Holder, child: _Child, healthy: bool) -> None:
+    def _give_back(self, holder: Holder, child: Child, healthy: bool) -> None:
         child.answers += 1
         if healthy and child.answers < ANSWERS_PER_CHILD and holder is self._holder:
             holder.idle.append(child)
@@ -477,7 +441,7 @@ class QueryService:
                 # It has only grown old: the next query should not have to wait for another.
                 self._later(self.start())
 
-    def _give_up(self, holder: _Holder) -> None:
+    def _give_up(self, holder: Holder) -> None:
         """Have no children waiting that cannot see what there is now."""
         for child in holder.outdated():
             self._give_back(holder, child, healthy=False)
@@ -498,7 +462,7 @@ def _is_text(query: str) -> bool:
 
 
 async def _quietly(work: Any) -> None:
-    with contextlib.suppress(_ProcessGone, Busy):
+    with contextlib.suppress(ProcessGone, Busy):
         await work
 
 
@@ -607,423 +571,3 @@ class _Line:
             self._waiting.remove(first)
             if not first.called.done():
                 self._admit(first)
-
-
-# ------------------------------------------------------------------------------------------- processes
-
-
-class _Log:
-    """Changes of the graph since the holder's copy was made, kept for those who have not seen them yet."""
-
-    def __init__(self, told: Callable[[], None]) -> None:
-        self._lock = threading.Lock()
-        self._told = told
-        self._updates: list[bytes] = []
-        self._forgotten = 0
-        self._bytes = 0
-        self.overflown = False
-
-    @property
-    def last(self) -> int:
-        """How many changes there were."""
-        return self._forgotten + len(self._updates)
-
-    def add(self, update: str) -> None:
-        """Note a change; called by the writer, in any thread."""
-        with self._lock:
-            self._updates.append(update.encode())
-            self._bytes += len(self._updates[-1])
-            if self._bytes > LOG_BYTES:
-                self.overflown = True
-                self._forget(self.last)
-        self._told()
-
-    def since(self, seen: int) -> list[bytes]:
-        """The changes after the first `seen` ones; raises _ProcessGone when they are not all kept any more."""
-        with self._lock:
-            if seen < self._forgotten:
-                raise _ProcessGone
-            return self._updates[seen - self._forgotten :]
-
-    def forget(self, seen: int) -> None:
-        """Drop the first `seen` changes: everybody has them."""
-        with self._lock:
-            self._forget(seen)
-
-    def _forget(self, seen: int) -> None:
-        gone = max(0, seen - self._forgotten)
-        self._bytes -= sum(map(len, self._updates[:gone]))
-        del self._updates[:gone]
-        self._forgotten += gone
-
-
-@dataclass(eq=False)
-class _Snapshot:
-    """The graph as it was when the copy began, on disk; `state` tells it from others. Removed when nobody has it open."""
-
-    folder: Path
-    state: object
-    begun: float
-    users: int = 0
-
-
-class _Child(asyncio.Protocol):
-    """One process that answers queries, seen from the service's event loop.
-
-    What it has seen is a number of changes in the holder's log, or a snapshot.
-    """
-
-    def __init__(self, pid: int, channel: socket.socket, seen: int = 0, snapshot: _Snapshot | None = None) -> None:
-        self.pid, self.seen, self.snapshot = pid, seen, snapshot
-        self.answers = 0
-        self.buried = False
-        self._channel = channel
-        self._transport: asyncio.Transport | None = None
-        self._handle = os.pidfd_open(pid)
-        self._unread = bytearray()
-        self._has_ended = False
-        self._told: Callable[[], None] | None = None
-
-    async def connect(self) -> _Child:
-        """Have the event loop read what the process says."""
-        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=self._channel)
-        return self
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._unread += data
-        self._tell()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._has_ended = True
-        self._tell()
-
-    def _tell(self) -> None:
-        told, self._told = self._told, None
-        if told is not None:
-            told()
-
-    def follow(self, log: _Log) -> None:
-        for update in log.since(self.seen):
-            self.send({"do": "update"}, update)
-            self.seen += 1
-
-    def send(self, said: dict[str, Any], body: bytes = b"") -> None:
-        if self._transport is not None and not self._has_ended:
-            self._transport.write(frame(said, body))
-
-    async def receive(self, cap: int) -> tuple[dict[str, Any], bytes]:
-        """The child's next message. Raises EOFError where it has ended, and for a message over every cap."""
-        while (message := self.received(cap)) is None:
-            more = asyncio.get_running_loop().create_future()
-            self.when_more(partial(_settle, more))
-            await more
-        return message
-
-    def when_more(self, told: Callable[[], None] | None) -> None:
-        """Call `told` once, when there are more bytes from the child, or its end."""
-        self._told = told
-
-    def received(self, cap: int) -> tuple[dict[str, Any], bytes] | None:
-        """The child's next message if all of it is here; raises EOFError as `receive` does."""
-        if len(self._unread) >= HEAD.size:
-            head_bytes, body_bytes = HEAD.unpack_from(self._unread)
-            if head_bytes > cap + 1_000_000 or body_bytes > cap:
-                raise EOFError
-            begin = HEAD.size + head_bytes
-            end = begin + body_bytes
-            if len(self._unread) >= end:
-                head, body = json.loads(self._unread[HEAD.size : begin]), bytes(self._unread[begin:end])
-                del self._unread[:end]
-                return head, body
-        if self._has_ended:
-            raise EOFError
-        return None
-
-    def kill(self) -> None:
-        """End the process, if it has not ended; by its handle, because its number may be another's by now."""
-        if self._handle >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            os.close(self._handle)
-            self._handle = -1
-            if self._transport is not None:
-                self._transport.abort()
-            else:
-                self._channel.close()
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-class _Holder:
-    """The process that forks children, seen from the service. Its socket is used by one thread at a time."""
-
-    def __init__(self) -> None:
-        """Start the process; it has nothing in it yet."""
-        self.idle: list[_Child] = []
-        self.children: set[_Child] = set()
-        self._turn = threading.Lock()
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "kg.graph.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-                # An interrupt from the keyboard is for the service, which ends this process in its own time.
-                start_new_session=True,
-            )
-
-    def is_usable(self) -> bool:
-        """Whether queries can go on being answered with this process."""
-        return self.process.poll() is None
-
-    def has_one_ready(self) -> bool:
-        """Whether the child that is asked next is here and has seen every change."""
-        raise NotImplementedError
-
-    def bring_up(self, child: _Child) -> None:
-        """Tell a child what it has to know before it answers."""
-
-    async def fork(self, limits: Limits) -> _Child:
-        """A new child that sees what there is now."""
-        return await (await asyncio.to_thread(self._forked, limits)).connect()
-
-    def _forked(self, limits: Limits) -> _Child:
-        raise NotImplementedError
-
-    def _born(self, limits: Limits, seen: int = 0, snapshot: _Snapshot | None = None) -> _Child:
-        """Have the process fork; for who holds the turn."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            ours.setblocking(False)
-            try:
-                order = {"do": "fork", "snapshot": str(snapshot.folder) if snapshot else None, **asdict(limits)}
-                pid = int(self._ordered(order, theirs)["pid"])
-                child = _Child(pid, ours, seen, snapshot)
-            except (_ProcessGone, OSError) as error:
-                ours.close()
-                raise _ProcessGone from error
-        # Known before anybody may forget changes that it has not seen.
-        self.children.add(child)
-        return child
-
-    def outdated(self) -> list[_Child]:
-        """Take out the idle children that are too far behind."""
-        outdated = [child for child in self.idle if self._is_outdated(child)]
-        self.idle = [child for child in self.idle if child not in outdated]
-        return outdated
-
-    def _is_outdated(self, child: _Child) -> bool:
-        raise NotImplementedError
-
-    async def gone(self, child: _Child) -> int:
-        """Which signal ended a child; ends it first if it has not."""
-        child.kill()
-        self.children.discard(child)
-        return await asyncio.to_thread(self._gone, child)
-
-    def _gone(self, child: _Child) -> int:
-        with self._turn:
-            return int(self._ordered({"do": "gone", "pid": child.pid})["signal"])
-
-    def end(self) -> None:
-        """End the process; its children end with it."""
-        self.process.kill()
-        self.process.wait()
-        self._control.close()
-
-    def _ordered(self, said: dict[str, Any], passed: socket.socket | None = None) -> dict[str, Any]:
-        order = frame(said)
-        try:
-            if passed is None:
-                self._control.sendall(order)
-            else:
-                socket.send_fds(self._control, [order[:1]], [passed.fileno()])
-                self._control.sendall(order[1:])
-            reply = receive(self._control)
-        except OSError as error:
-            raise _ProcessGone from error
-        if reply is None:
-            raise _ProcessGone
-        return reply[0]
-
-    def _send(self, order: bytes) -> None:
-        try:
-            self._control.sendall(order)
-        except OSError as error:
-            raise _ProcessGone from error
-
-
-class _InMemory(_Holder):
-    """A holder that has the graph, and is told its changes."""
-
-    def __init__(self, graph: GraphStore, told: Callable[[], None]) -> None:
-        """Returns when the process has the graph."""
-        super().__init__()
-        self.log = _Log(told)
-        self._graph = graph
-        self._seen = 0
-        self._control.settimeout(START_SECONDS)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "graph.nq")
-            try:
-                graph.hand_over(path, self.log.add)
-                self._ordered({"do": "load", "path": str(path)})
-            except BaseException:
-                self.end()
-                raise
-
-    def is_usable(self) -> bool:
-        return super().is_usable() and not self.log.overflown
-
-    def has_one_ready(self) -> bool:
-        return bool(self.idle) and self.idle[-1].seen == self.log.last and not self.log.overflown
-
-    def bring_up(self, child: _Child) -> None:
-        child.follow(self.log)
-
-    def _forked(self, limits: Limits) -> _Child:
-        with self._turn:
-            self._follow()
-            return self._born(limits, seen=self._seen)
-
-    def follow(self) -> None:
-        """Tell the process what has changed, and forget what everybody knows."""
-        with self._turn:
-            self._follow()
-            self.log.forget(min([self._seen, *(child.seen for child in list(self.children))]))
-
-    def _follow(self) -> None:
-        for update in self.log.since(self._seen):
-            self._send(frame({"do": "update"}, update))
-            self._seen += 1
-
-    def _is_outdated(self, child: _Child) -> bool:
-        return self.log.last - child.seen > LAG
-
-    def end(self) -> None:
-        self._graph.stop_telling(self.log.add)
-        super().end()
-
-
-class _OnDisk(_Holder):
-    """A holder that has nothing; its children open snapshots, which lie beside the graph in a folder of our own."""
-
-    def __init__(self, graph: OxigraphStore, beside: Path) -> None:
-        super().__init__()
-        self._graph = graph
-        self._current: _Snapshot | None = None
-        self._renewing: asyncio.Future[None] | None = None
-        self._made = 0
-        try:
-            self._folder, self._lock = _snapshots_folder(beside)
-        except BaseException:
-            super().end()
-            raise
-
-    def is_fresh(self) -> bool:
-        """Whether the newest snapshot has every change that it has to have for a query that begins now."""
-        newest = self._current
-        return newest is not None and (
-            time.monotonic() - newest.begun < FRESH_SECONDS or newest.state == _state(self._graph)
-        )
-
-    def has_one_ready(self) -> bool:
-        return bool(self.idle) and self.is_fresh() and self.idle[-1].snapshot is self._current
-
-    async def renewed(self) -> None:
-        """Make a snapshot, one at a time; who waits for it may leave."""
-        if self._renewing is None or self._renewing.done():
-            self._renewing = asyncio.ensure_future(asyncio.to_thread(self._renew))
-        await asyncio.shield(self._renewing)
-
-    def _renew(self) -> None:
-        self._made += 1
-        made = _Snapshot(self._folder / str(self._made), _state(self._graph), time.monotonic())
-        try:
-            self._graph.snapshot(made.folder)
-        except BaseException:
-            shutil.rmtree(made.folder, ignore_errors=True)
-            raise
-        with self._turn:
-            before, self._current = self._current, made
-            if before is not None:
-                self._remove_unused(before)
-
-    def _forked(self, limits: Limits) -> _Child:
-        with self._turn:
-            snapshot = self._current
-            assert snapshot is not None
-            child = self._born(limits, snapshot=snapshot)
-            snapshot.users += 1
-            return child
-
-    def _is_outdated(self, child: _Child) -> bool:
-        return child.snapshot is not self._current
-
-    def _gone(self, child: _Child) -> int:
-        try:
-            return super()._gone(child)
-        finally:
-            with self._turn:
-                if child.snapshot is not None:
-                    child.snapshot.users -= 1
-                    self._remove_unused(child.snapshot)
-
-    def _remove_unused(self, snapshot: _Snapshot) -> None:
-        if snapshot.users == 0 and snapshot is not self._current:
-            shutil.rmtree(snapshot.folder, ignore_errors=True)
-
-    def end(self) -> None:
-        super().end()
-        with self._turn:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            os.close(self._lock)
-
-
-def _started(graph: GraphStore, limits: Limits, told: Callable[[], None]) -> _Holder:
-    """The sort of holder that the size of the graph asks for."""
-    try:
-        if isinstance(graph, OxigraphStore) and graph.folder is not None:
-            in_files = sum(map(_size, graph.folder.iterdir()))
-            if in_files * MEMORY_PER_BYTE > limits.graph_bytes:
-                return _OnDisk(graph, graph.folder.parent)
-        return _InMemory(graph, told)
-    except (OSError, _ProcessGone, KgError) as error:
-        raise Busy(_NOT_YET) from error
-
-
-def _state(graph: OxigraphStore) -> object:
-    """Something that is another after every change."""
-    return graph.marker(), graph.vocabularies()
-
-
-def _snapshots_folder(beside: Path) -> tuple[Path, int]:
-    """A new folder, and the lock that says that it is in use. What ended processes have left is removed."""
-    for left in beside.glob(f"{SNAPSHOTS}*"):
-        with contextlib.suppress(OSError):
-            lock = os.open(left, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left, ignore_errors=True)
-            finally:
-                os.close(lock)
-    folder = Path(tempfile.mkdtemp(prefix=SNAPSHOTS, dir=beside))
-    lock = os.open(folder, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return folder, lock
-
-
-def _size(file: Path) -> int:
-    """Bytes of a file; 0 for one that the engine has cleared away meanwhile."""
-    with contextlib.suppress(FileNotFoundError):
-        return file.stat().st_size
-    return 0

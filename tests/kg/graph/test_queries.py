@@ -25,7 +25,7 @@ import pyoxigraph as ox
 import pytest
 
 from kg.errors import BadQuery, Busy, KgError, ModelMissing, RefusedQuery, TooLarge, TooSlow
-from kg.graph import queries, worker
+from kg.graph import processes, queries, worker
 from kg.graph.guard import Hit, Search
 from kg.graph.queries import GRAPHS, TABLES, Answer, Limits, NoFormat, QueryService, Question
 from kg.graph.store import OxigraphStore
@@ -70,7 +70,7 @@ def graph(empty: OxigraphStore) -> OxigraphStore:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second for snapshots is over at once, so that a test need not wait for it."""
-    monkeypatch.setattr(queries, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(processes, "FRESH_SECONDS", 0.0)
 
 
 def using(
@@ -151,7 +151,7 @@ def test_a_graph_on_disk_that_is_small_enough_is_held_in_memory(tmp_path: Path) 
 def snapshots(store: OxigraphStore) -> list[Path]:
     """The snapshots there are beside a graph."""
     assert store.folder is not None
-    return list(store.folder.parent.glob(f"{queries.SNAPSHOTS}*/*"))
+    return list(store.folder.parent.glob(f"{processes.SNAPSHOTS}*/*"))
 
 
 def test_over_snapshots_a_change_is_seen_after_a_second_and_no_two_are_made_in_one(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_snapshot_stays_as_long_as_a_query_reads_it(tmp_path: Path) -> None:
 
 
 def test_snapshots_that_ended_processes_left_are_removed_and_others_are_not(tmp_path: Path) -> None:
-    left = tmp_path / f"{queries.SNAPSHOTS}left"
+    left = tmp_path / f"{processes.SNAPSHOTS}left"
     (left / "1").mkdir(parents=True)
 
     async def work(service: QueryService) -> None:
@@ -242,7 +242,7 @@ def test_a_snapshot_that_is_gone_is_no_mistake_of_the_query(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("at_once")
 def test_a_child_and_one_forked_later_see_the_same(graph: OxigraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "LAG", 5)
+    monkeypatch.setattr(processes, "LAG", 5)
 
     async def work(service: QueryService) -> None:
         await ask(service, "ASK {}")
@@ -263,7 +263,7 @@ def test_a_child_and_one_forked_later_see_the_same(graph: OxigraphStore, monkeyp
 def test_more_changes_than_are_kept_start_the_processes_anew(
     graph: OxigraphStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "LOG_BYTES", 2_000)
+    monkeypatch.setattr(processes, "LOG_BYTES", 2_000)
 
     async def work(service: QueryService) -> None:
         await ask(service, "ASK {}")
@@ -427,12 +427,12 @@ def test_what_the_service_cannot_do_just_now_is_told_in_both_languages(monkeypat
         raise OSError("no space")
 
     async def gone(*_: object) -> NoReturn:
-        raise queries._ProcessGone
+        raise processes.ProcessGone
 
     with OxigraphStore(None, BASE) as graph:
         assert "en train de s’arrêter" in using(graph, stopped)
         with monkeypatch.context() as patched:
-            patched.setattr(queries, "_InMemory", fails)
+            patched.setattr(processes, "InMemory", fails)
             assert "les requêtes ne peuvent pas encore recevoir de réponse ; renvoyez" in using(graph, told)
         monkeypatch.setattr(QueryService, "_answered", gone)
         assert "le service des requêtes redémarre ; renvoyez" in using(graph, told)
@@ -590,7 +590,7 @@ def test_a_process_that_waits_gets_huge_pages_where_there_are_any() -> None:
 
 
 def test_a_process_that_has_grown_old_is_replaced_before_the_next_query(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kg.graph.queries.ANSWERS_PER_CHILD", 3)
+    monkeypatch.setattr(queries, "ANSWERS_PER_CHILD", 3)
 
     async def work(service: QueryService) -> None:
         await service.start()
