@@ -30,7 +30,7 @@ USUAL = frozenset(
 """Request headers that change nothing but what is read here. One that is not among them leads through the application."""
 
 MOST_BYTES = 16_000
-"""Longest body that is waited for here; the server stops reading a longer one until the application takes it."""
+"""Longest body that is waited for here; the server stops reading one of 64 kB until the application takes it."""
 
 
 class ShortWay:
@@ -52,7 +52,7 @@ class ShortWay:
         length = headers.get(b"content-length")
         if scope["method"] == "GET":
             return length is None
-        return length is not None and length.isdigit() and int(length[:10]) <= MOST_BYTES
+        return length is not None and len(length) <= len(str(MOST_BYTES)) and int(length) <= MOST_BYTES
 
     def go(self, cycle: RequestResponseCycle, start: Callable[[ASGIApp], None], app: ASGIApp) -> None:
         """Answer a request that is here as a whole, or have `start` give it to the application."""

@@ -590,7 +590,7 @@ class _Applied:
         country = ""
         if spec.country is not None:
             given = next(iter(self.values(row, spec.country)), "")
-            country = country_code(given)
+            country = code_of_country(given)
             if given and not country:
                 self.note(f"country: {quoted(given)} is not known as a country")
             if not country:
@@ -729,10 +729,10 @@ def _countries() -> dict[str, str]:
     return found
 
 
-def country_code(text: str) -> str:
+def code_of_country(text: str) -> str:
     """The two letters of a country, from its name in a language of Europe, or from codes as the Union writes them.
 
-    >>> country_code("United Kingdom"), country_code("EL"), country_code("Türkiye"), country_code("Atlantis")
+    >>> code_of_country("United Kingdom"), code_of_country("EL"), code_of_country("Türkiye"), code_of_country("Atlantis")
     ('GB', 'GR', 'TR', '')
     """
     given = text.strip()

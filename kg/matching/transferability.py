@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from kg.errors import figures
 from kg.matching.factors import shared_languages, size_similarity
 from kg.matching.facts import DeclaredExperience, Names
 from kg.matching.profile import Profile
@@ -298,7 +299,8 @@ def _number(value: float) -> Names:
 
 
 def _whole(value: float) -> Names:
-    return {"en": f"{value:,.0f}", "fr": f"{value:,.0f}".replace(",", "\u202f")}
+    in_english, in_french = figures(round(value))
+    return {"en": in_english, "fr": in_french}
 
 
 def _languages(codes: Sequence[str]) -> Names:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from kg.errors import BadRequest, Busy, IndexMismatch, KgError, ModelMissing
+from kg.errors import BadRequest, Busy, IndexMismatch, KgError, ModelMissing, figures
 from kg.matching.reasons import BAND_LABELS, in_language
 from service import problems
 from service.api.models import SuggestionRequest
@@ -121,7 +121,7 @@ def _of_the_form(error: ValidationError, language: str) -> str:
     said = {
         "text_empty": _("Please say in a sentence or two what your city needs."),
         "text_too_long": _("This text is too long. Please give the gist in at most {limit} characters.").format(
-            limit=f"{NEED_LIMIT_CHARS:,}".replace(",", "\u202f")
+            limit=figures(NEED_LIMIT_CHARS)[language == "fr"]
         ),
         "text_control": _("The text contains a control character, perhaps from copying. Please type that part anew."),
         "reference": _("Please choose your city from the list, or leave the field empty."),

@@ -181,12 +181,12 @@ def test_whatever_is_unusual_goes_through_the_application(
 
 
 def test_a_query_that_takes_longer_goes_on_in_the_same_process(small: Server) -> None:
+    """The process that waited is the one that is stopped at the deadline, and no other was made."""
     processes = small.app.state.queries.processes()
-    begun = time.monotonic()
+    assert len(processes) == 2
     head, body = answer(small, request(by_link(SLOW)))
     assert head.startswith(b"HTTP/1.1 504")
     assert b"2 seconds" in body
-    assert 1.5 < time.monotonic() - begun < 4
     wait_until(lambda: set(small.app.state.queries.processes()) == {processes[0]})
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kg.errors import BadRequest, TooLarge, UnreadableInput
-from kg.exchange.mapping import apply_mapping, country_code, folded, parse_mapping, read_mapping, slug
+from kg.exchange.mapping import apply_mapping, code_of_country, folded, parse_mapping, read_mapping, slug
 from kg.exchange.spreadsheets import Table, TableRow
 from kg.exchange.tables import edited
 from ontology import path as shipped
@@ -106,7 +106,7 @@ def test_columns_constants_templates_and_languages():
 def test_no_is_norway_or_norwegian_and_never_false():
     result = mapped("  language: {column: land, map: {Norway: no, on: y}}\n", {"land": "Norway"}, {"land": "NORWAY"})
     assert [record["language"] for record in records(result)] == ["no", "no"]
-    assert country_code("NO") == "NO"
+    assert code_of_country("NO") == "NO"
 
 
 def test_values_are_mapped_split_and_what_is_not_known_is_told():
