@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ HEAD_LIMIT_BYTES = 300_000
 """Longest request line with headers: a need of 20,000 characters in any script fits into a link."""
 
 MOST_IN_LINE = 100
-"""How many requests of one connection may wait for answers to those before them. Each takes 3 kB of memory."""
+"""How many requests of one connection may wait for answers to those before them, HEAD_LIMIT_BYTES of them at most. A
+small one takes 3 kB of memory."""
 
 SHORT_WAY = "short_way"
 """Where the state of the application has its `ShortWay`."""
@@ -114,14 +115,12 @@ class BoundedHead(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if version not in ("1.0", "1.1") or (version == "1.1" and not any(name == b"host" for name, _ in self.headers)):
             raise ValueError("no request of HTTP 1.1")
-        line_end = b": \r\n"
-        if (
-            len(self.url) + sum(len(name) + len(value) + len(line_end) for name, value in self.headers)
-            > HEAD_LIMIT_BYTES
-        ):
+        if len(self.url) + _bytes_of(self.headers) > HEAD_LIMIT_BYTES:
             raise ValueError("the head is too long")
-        if len(self.pipeline) >= MOST_IN_LINE:
-            raise ValueError("too many requests in line")
+        if self.pipeline:
+            in_line = sum(_bytes_of(cycle.scope["headers"]) + len(cycle.body) for cycle, _ in self.pipeline)
+            if len(self.pipeline) >= MOST_IN_LINE or in_line > HEAD_LIMIT_BYTES:
+                raise ValueError("too many requests in line")
         # Its parser of addresses counts in 16 bits: the query goes round it.
         self.url, _, query = self.url.partition(b"?")
         self._at_head = True
@@ -155,8 +154,13 @@ class BoundedHead(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be read, and close."""
-        super().send_400_response(msg)
+        """Refuse what cannot be read, and close. While another request is answered only close: it would take this for its own."""
+        running = self._running
+        its_own = running is self.cycle and self.cycle is not None and self.cycle.more_body
+        if running is None or running.response_complete or (its_own and not running.response_started):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
         self._end_running()
 
     def _end_running(self) -> None:
@@ -164,6 +168,10 @@ class BoundedHead(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
+
+
+def _bytes_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(b": ") + len(value) + len(b"\r\n") for name, value in headers)
 
 
 class _Server(uvicorn.Server):

@@ -39,6 +39,7 @@ class ShortWay:
     def __init__(self, app_state: Any) -> None:
         self.queries: QueryService = app_state.queries
         self.outbox: sparql.Outbox = app_state.outbox
+        self._most_bytes = min(MOST_BYTES, app_state.settings.body_limit_bytes)
 
     def is_for(self, cycle: RequestResponseCycle) -> bool:
         """Whether a request looks plain, by its head; its body may still be to come."""
@@ -52,14 +53,14 @@ class ShortWay:
         length = headers.get(b"content-length")
         if scope["method"] == "GET":
             return length is None
-        return length is not None and len(length) <= len(str(MOST_BYTES)) and int(length) <= MOST_BYTES
+        return length is not None and len(length) <= len(str(MOST_BYTES)) and int(length) <= self._most_bytes
 
     def go(self, cycle: RequestResponseCycle, start: Callable[[ASGIApp], None], app: ASGIApp) -> None:
         """Answer a request that is here as a whole, or have `start` give it to the application."""
         request = Request(cast("Scope", cycle.scope))
         begun = None
         if not cycle.flow.write_paused and not self.outbox.is_full():
-            asked = sparql.question_at_once(request, bytes(cycle.body))
+            asked = sparql.question_at_once(request, bytes(cycle.body), self.queries.limits)
             if asked is not None:
                 question, format = asked
                 begun = self.queries.begin(question, request.client.host if request.client else "")

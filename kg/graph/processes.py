@@ -131,7 +131,7 @@ class Child(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._handle = os.pidfd_open(pid)
         self._unread = bytearray()
-        self._has_ended = False
+        self.has_ended = False
         self._told: Callable[[], None] | None = None
 
     async def connect(self) -> Child:
@@ -147,7 +147,7 @@ class Child(asyncio.Protocol):
         self._tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._has_ended = True
+        self.has_ended = True
         self._tell()
 
     def _tell(self) -> None:
@@ -161,11 +161,11 @@ class Child(asyncio.Protocol):
             self.seen += 1
 
     def send(self, said: dict[str, Any], body: bytes = b"") -> None:
-        if self._transport is not None and not self._has_ended:
+        if self._transport is not None and not self.has_ended:
             self._transport.write(frame(said, body))
 
     async def receive(self, cap: int) -> tuple[dict[str, Any], bytes]:
-        """The child's next message. Raises EOFError where it has ended, and for a message over every cap."""
+        """The child's next message. Raises EOFError where it has ended, and for a message that is none, or over every cap."""
         while (message := self.received(cap)) is None:
             more = asyncio.get_running_loop().create_future()
             self.when_more(partial(_settle, more))
@@ -185,10 +185,10 @@ class Child(asyncio.Protocol):
             begin = HEAD.size + head_bytes
             end = begin + body_bytes
             if len(self._unread) >= end:
-                head, body = json.loads(self._unread[HEAD.size : begin]), bytes(self._unread[begin:end])
+                head, body = _said(self._unread[HEAD.size : begin]), bytes(self._unread[begin:end])
                 del self._unread[:end]
                 return head, body
-        if self._has_ended:
+        if self.has_ended:
             raise EOFError
         return None
 
@@ -203,6 +203,16 @@ class Child(asyncio.Protocol):
                 self._transport.abort()
             else:
                 self._channel.close()
+
+
+def _said(head: bytes | bytearray) -> dict[str, Any]:
+    try:
+        said = json.loads(head)
+    except ValueError as error:
+        raise EOFError from error
+    if not isinstance(said, dict):
+        raise EOFError
+    return said
 
 
 def _settle(future: asyncio.Future[None]) -> None:
@@ -244,14 +254,23 @@ class Holder:
 
     async def fork(self, limits: Limits) -> Child:
         """A new child that sees what there is now."""
-        return await (await asyncio.to_thread(self._forked, limits)).connect()
+        child = await asyncio.to_thread(self._forked, limits)
+        try:
+            return await child.connect()
+        except BaseException:
+            child.kill()
+            self.children.discard(child)
+            raise
 
     def _forked(self, limits: Limits) -> Child:
         raise NotImplementedError
 
     def _born(self, limits: Limits, seen: int = 0, snapshot: Snapshot | None = None) -> Child:
         """Have the process fork; for who holds the turn."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise ProcessGone from error
         with theirs:
             ours.setblocking(False)
             try:
@@ -335,7 +354,8 @@ class InMemory(Holder):
         return super().is_usable() and not self.log.overflown
 
     def has_one_ready(self) -> bool:
-        return bool(self.idle) and self.idle[-1].seen == self.log.last and not self.log.overflown
+        child = self.idle[-1] if self.idle else None
+        return child is not None and not child.has_ended and child.seen == self.log.last and not self.log.overflown
 
     def bring_up(self, child: Child) -> None:
         child.follow(self.log)
@@ -387,7 +407,8 @@ class OnDisk(Holder):
         )
 
     def has_one_ready(self) -> bool:
-        return bool(self.idle) and self.is_fresh() and self.idle[-1].snapshot is self._current
+        child = self.idle[-1] if self.idle else None
+        return child is not None and not child.has_ended and child.snapshot is self._current and self.is_fresh()
 
     async def renewed(self) -> None:
         """Make a snapshot, one at a time; who waits for it may leave."""

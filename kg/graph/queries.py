@@ -34,10 +34,6 @@ SearchFunction = Callable[[Search], Sequence[Hit]]
 
 ANSWERS_PER_CHILD = 1_000
 
-QUICK_CHARS = 10_000
-"""Longest query that is begun at once; a longer one waits until there is time to look at it."""
-
-
 TO_NARROW = (
     "begin with the narrowest pattern, name what you look for in VALUES, join every pattern with another by a "
     "variable, and ask for fewer columns or groups"
@@ -125,9 +121,9 @@ class NoFormat(Exception):
 class Begun:
     """A question that a process is answering while nobody waits. Made by `QueryService.begin`."""
 
-    def __init__(self, holder: Holder, child: Child, ticket: _Ticket) -> None:
+    def __init__(self, question: Question, holder: Holder, child: Child, ticket: _Ticket) -> None:
         self.begun = asyncio.get_running_loop().time()
-        self.holder, self.child, self.ticket = holder, child, ticket
+        self.question, self.holder, self.child, self.ticket = question, holder, child, ticket
         self.said: tuple[dict[str, Any], bytes] | None = None
 
     def when_more(self, told: Callable[[], None] | None) -> None:
@@ -199,21 +195,17 @@ class QueryService:
     def begin(self, question: Question, client: str) -> Begun | None:
         """Have a query run, if that takes no waiting at all: a process is at hand that has seen everything, and a place.
 
-        None where it does. What has begun is ended by `finished`, `ask` or `give_up`: one of them must follow.
+        None where it does, and for what `ask` refuses. What has begun is ended by `finished`, `ask` or `give_up`: one of
+        them must follow.
         """
         holder = self._holder
-        if (
-            self._closed
-            or holder is None
-            or not holder.has_one_ready()
-            or len(question.query) > QUICK_CHARS
-            or not _is_text(question.query)
-        ):
+        if self._closed or holder is None or not holder.has_one_ready() or not self._line.has_place(client):
             return None
-        ticket = self._line.place_now(client)
-        if ticket is None:
+        try:
+            self._refuse(question)
+        except (BadQuery, TooLarge):
             return None
-        begun = Begun(holder, holder.idle.pop(), ticket)
+        begun = Begun(question, holder, holder.idle.pop(), self._line.place_now(client))
         self._put(begun.child, question)
         return begun
 
@@ -225,11 +217,17 @@ class QueryService:
         except EOFError:
             return None
         said, body = begun.said or ({}, b"")
-        if said.get("media_type") is None or len(body) > most_bytes:
+        # A process could have been taken over: what it says goes into a header.
+        media_type = said.get("media_type")
+        if (
+            media_type is None
+            or media_type not in (begun.question.table, begun.question.graph)
+            or len(body) > most_bytes
+        ):
             return None
         self._give_back(begun.holder, begun.child, self._is_healthy(said))
         self._line.leave(begun.ticket)
-        return Answer(said["media_type"], body)
+        return Answer(media_type, body)
 
     def give_up(self, begun: Begun) -> None:
         """Stop what has begun; nobody wants the answer any more."""
@@ -249,22 +247,8 @@ class QueryService:
         caps, TooLarge for a query too long, Busy when no place comes free, TooSlow when the deadline or the memory
         is not enough, NoFormat, and what `search` raises.
         """
-        length = len(question.query.encode("utf-8", "replace"))
-        if length > self.limits.query_bytes:
-            (long, long_in_french), (most, most_in_french) = figures(length), figures(self.limits.query_bytes)
-            raise TooLarge(
-                {
-                    "en": f"the query has {long} bytes; {most} are allowed",
-                    "fr": f"la requête compte {long_in_french} octets ; {most_in_french} sont admis",
-                }
-            )
-        if not _is_text(question.query):
-            raise BadQuery(
-                {
-                    "en": "the query has characters that are no text (halves of surrogate pairs)",
-                    "fr": "la requête contient des caractères qui ne sont pas du texte (moitiés de paires de substitution)",
-                }
-            )
+        if begun is None:
+            self._refuse(question)
         async with self._line.place(client, begun.ticket if begun else None):
             for retry in (True, False):
                 try:
@@ -274,6 +258,25 @@ class QueryService:
                     if not retry or self._closed:
                         raise Busy(_STARTING_AGAIN) from None
         raise AssertionError
+
+    def _refuse(self, question: Question) -> None:
+        """Raise for a query that is too long, or no text."""
+        length = len(question.query.encode("utf-8", "replace"))
+        if length > self.limits.query_bytes:
+            (long, long_in_french), (most, most_in_french) = figures(length), figures(self.limits.query_bytes)
+            raise TooLarge(
+                {
+                    "en": f"the query has {long} bytes; {most} are allowed",
+                    "fr": f"la requête compte {long_in_french} octets ; {most_in_french} sont admis",
+                }
+            )
+        if question.query.encode("utf-8", "ignore") != question.query.encode("utf-8", "replace"):
+            raise BadQuery(
+                {
+                    "en": "the query has characters that are no text (halves of surrogate pairs)",
+                    "fr": "la requête contient des caractères qui ne sont pas du texte (moitiés de paires de substitution)",
+                }
+            )
 
     async def _answered(self, question: Question, begun: Begun | None) -> Answer:
         if begun is None:
@@ -316,8 +319,8 @@ class QueryService:
 
     def _is_healthy(self, said: dict[str, Any]) -> bool:
         """Whether a child may answer more queries after this answer."""
-        grown: int = said.get("grown_bytes", 0)
-        return grown < self.limits.memory_bytes // 4
+        grown = said.get("grown_bytes", 0)
+        return isinstance(grown, int) and grown < self.limits.memory_bytes // 4
 
     async def _found(self, search: Search) -> dict[str, Any]:
         if self._search is None:
@@ -407,11 +410,15 @@ class QueryService:
             self._following = False
 
     async def _child(self, holder: Holder) -> Child:
-        if isinstance(holder, OnDisk) and not holder.is_fresh():
-            await holder.renewed()
+        if isinstance(holder, OnDisk):
+            if not holder.is_fresh():
+                await holder.renewed()
             self._give_up(holder)
-        if holder.idle:
-            return holder.idle.pop()
+        while holder.idle:
+            child = holder.idle.pop()
+            if not child.has_ended:
+                return child
+            self._give_back(holder, child, healthy=False)
         forking = asyncio.ensure_future(holder.fork(self.limits))
         try:
             return await asyncio.shield(forking)
@@ -450,15 +457,6 @@ class QueryService:
         task = asyncio.ensure_future(_quietly(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _is_text(query: str) -> bool:
-    """Whether there are no halves of surrogate pairs in it."""
-    try:
-        query.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 async def _quietly(work: Any) -> None:
@@ -526,10 +524,12 @@ class _Line:
         finally:
             self.leave(ticket)
 
-    def place_now(self, client: str) -> _Ticket | None:
-        """A place for who comes when nobody waits and one is free; to be given back with `leave`."""
-        if self._waiting or self.running >= self._limits.at_once or self._running[client] >= self._share:
-            return None
+    def has_place(self, client: str) -> bool:
+        """Whether nobody waits and there is a place for this client."""
+        return not self._waiting and self.running < self._limits.at_once and self._running[client] < self._share
+
+    def place_now(self, client: str) -> _Ticket:
+        """The place that `has_place` has promised; to be given back with `leave`."""
         ticket = _Ticket(client, asyncio.get_running_loop().create_future())
         self._admit(ticket)
         return ticket

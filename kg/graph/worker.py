@@ -64,6 +64,8 @@ SECCOMP_MODE_FILTER = 2
 
 MADV_COLLAPSE = 25
 HUGE_PAGE_BYTES = 1 << 21
+MOST_REFUSED = 5
+"""Huge pages that the system may refuse before no more are asked for: it has none, or would have to make room first."""
 
 STEP_QUADS = 1_000
 """How many statements a child that nobody asks looks at before it sees whether somebody does: less than a millisecond."""
@@ -296,8 +298,11 @@ class _Child:
         while next(islice(quads, STEP_QUADS - 1, None), None) is not None:
             yield True
         madvise = ctypes.CDLL(None).madvise
+        refused = 0
         for begin in regions:
-            madvise(ctypes.c_void_p(begin), ctypes.c_size_t(HUGE_PAGE_BYTES), MADV_COLLAPSE)
+            refused += madvise(ctypes.c_void_p(begin), ctypes.c_size_t(HUGE_PAGE_BYTES), MADV_COLLAPSE) != 0
+            if refused > MOST_REFUSED:
+                return
             yield True
 
     def _is_asked(self) -> bool:

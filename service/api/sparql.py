@@ -72,6 +72,7 @@ ALSO = {"application/json": NAMES["json"], "application/xml": NAMES["xml"], "tex
 
 BEGUN = "sparql-begun"
 """Where in a request's state a process stands that has begun with its query (`service.short_way`)."""
+LONG_LINK_BYTES = 16_000
 CHUNK_BYTES = 1 << 16
 SOON_SECONDS = 0.05
 """How long a query may run before somebody watches whether its client is still there: most are over by then."""
@@ -226,15 +227,23 @@ async def ask_by_body(request: Request) -> Response:
     return await _answered(request, _asked_in_body(request, media_type, await request.body()))
 
 
-def question_at_once(request: Request, body: bytes) -> tuple[Question, str | None] | None:
-    """What a request asks, with the format it names; None for a fault, or no query, which the handlers above tell of."""
+def question_at_once(request: Request, body: bytes, limits: Limits) -> tuple[Question, str | None] | None:
+    """What a request asks, with the format it names; None for a fault, or no query, which the handlers above tell of.
+
+    None for a long link as well, which takes milliseconds to read.
+    """
     try:
+        if len(request.scope["query_string"]) > LONG_LINK_BYTES:
+            return None
         if request.method == "GET":
             asked = _read(_parameters(request.scope["query_string"]))
             if _is_for_people(request, asked):
                 return None
         else:
-            asked = _asked_in_body(request, _body_type(request), body)
+            media_type = _body_type(request)
+            if len(body) > _most_bytes(media_type, limits):
+                return None
+            asked = _asked_in_body(request, media_type, body)
         if asked.query is None:
             return None
         return _question(asked, *_formats(request, asked)), asked.format
@@ -306,10 +315,9 @@ async def _refuse_too_long(request: Request, media_type: str) -> None:
 
     Where the connection closes after the answer, the body is thrown away first, or a client that goes on sending would
     never see it; on others the server does so itself.
-    In a form each byte may take three, and graphs stand beside the query.
     """
     said = request.headers.get("content-length", "0")
-    allowed = request.app.state.queries.limits.query_bytes * (4 if media_type == FORM else 1)
+    allowed = _most_bytes(media_type, request.app.state.queries.limits)
     if said.isdecimal() and int(said[:20]) > allowed:
         if "close" in request.headers.get("connection", "").lower():
             await discard(request.receive)
@@ -320,6 +328,11 @@ async def _refuse_too_long(request: Request, media_type: str) -> None:
                 "fr": f"le corps compte {long_in_french} octets ; {most_in_french} sont admis pour une requête envoyée ainsi",
             }
         )
+
+
+def _most_bytes(media_type: str, limits: Limits) -> int:
+    """Longest body; in a form each byte may take three, and graphs stand beside the query."""
+    return limits.query_bytes * (4 if media_type == FORM else 1)
 
 
 @router.options("/sparql", include_in_schema=False)

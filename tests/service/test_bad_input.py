@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
@@ -206,22 +207,35 @@ def test_what_is_no_request_of_http_is_refused_and_the_connection_closed(server:
     assert torn or b"connection: close" in said
 
 
-@pytest.mark.parametrize(("requests", "statuses"), [(MOST_IN_LINE + 1, {b"200"}), (20_000, {b"400"})])
+@pytest.mark.parametrize(
+    ("requests", "more", "are_answered"),
+    [(MOST_IN_LINE + 1, b"", True), (20_000, b"", False), (50, b"A: " + b"a" * 20_000 + b"\r\n", False)],
+    ids=["as many as may wait", "too many", "too long"],
+)
 def test_requests_that_do_not_wait_for_answers_stand_in_a_short_line(
-    server: Server, requests: int, statuses: set[bytes]
+    server: Server, requests: int, more: bytes, are_answered: bool
 ) -> None:
     """Without the limit, 4 MB of them took 260 MB of memory."""
     host, port = server.url.removeprefix("http://").split(":")
     said = b""
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        try:
-            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * requests)
-            while said.count(b"HTTP/1.1 ") < requests and (part := connection.recv(65_536)):
-                said += part
-        except ConnectionError:
-            assert statuses == {b"400"}
-    assert set(re.findall(rb"HTTP/1\.1 (\d+)", said)) <= statuses
+    with socket.create_connection((host, int(port)), timeout=10) as connection, suppress(ConnectionError):
+        connection.sendall((b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n") * requests)
+        while said.count(b"HTTP/1.1 ") < requests and (part := connection.recv(65_536)):
+            said += part
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", said)
+    assert set(statuses) <= {b"200"}
+    assert (len(statuses) == requests) == are_answered
     assert server.client.get("/health/live").status_code == 200
+
+
+def test_what_follows_a_request_cannot_be_taken_for_its_answer(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    said = b""
+    with socket.create_connection((host, int(port)), timeout=10) as connection, suppress(ConnectionError):
+        connection.sendall(b"GET /health/status HTTP/1.1\r\nHost: x\r\n\r\nno request\r\n\r\n")
+        while part := connection.recv(65_536):
+            said += part
+    assert b"HTTP/1.1 400" not in said
 
 
 def test_a_link_may_hold_the_longest_need(server: Server) -> None:

@@ -134,6 +134,7 @@ REQUESTS = {
     "the page": (by_link(CITIES), ["Accept: text/html"], None),
     "no query": ("GET /sparql", [], None),
     "an empty body": ("POST /sparql", ["Content-Type: application/sparql-query"], ""),
+    "a long link": (by_link(f"ASK {{}} #{'x' * 20_000}"), [], None),
     "half a character": ("GET /sparql?query=ASK%7B%7D%E2%82", [], None),
 }
 
@@ -144,6 +145,24 @@ def test_either_way_gives_the_same_bytes(small: Server, named: str) -> None:
     assert answer(small, request(line, *headers, body=body)) == answer(
         small, request(line, *headers, THROUGH, body=body)
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        (by_link(f"ASK {{}} #{'x' * 150}"), None),
+        ("POST /sparql", f"ASK {{}} #{'x' * 150}"),
+        ("POST /sparql?format=csv", f"ASK {{}} #{'x' * 1_500}"),
+        (by_link(CITIES), None),
+    ],
+)
+def test_limits_are_the_same_either_way(catalogue: Catalogue, line: str, body: str | None) -> None:
+    header = "Content-Type: application/sparql-query"
+    settings = Settings(sparql_query_bytes=100, body_limit_bytes=1_000)
+    with running(create_app(settings, catalogue)) as narrow:
+        plain, through = (answer(narrow, request(line, header, *more, body=body)) for more in ([], [THROUGH]))
+        assert plain == through
+        assert plain[0].startswith(b"HTTP/1.1 413") == (line != by_link(CITIES))
 
 
 @pytest.mark.parametrize("named", list(REQUESTS)[: list(REQUESTS).index("a long answer, packed")])

@@ -208,6 +208,23 @@ def test_a_snapshot_stays_as_long_as_a_query_reads_it(tmp_path: Path) -> None:
         using(store, work)
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_process_with_an_old_snapshot_answers_nobody_else(tmp_path: Path) -> None:
+    async def work(service: QueryService) -> None:
+        assert await names(service) == []
+        begun = service.begin(Question("ASK {}"), "somebody")
+        assert begun is not None
+        store.apply([city("riga", 1, "new")], 1)
+        assert await names(service) == ["new"]
+        await until(lambda: service.finished(begun, 1_000) is not None)
+        for _ in range(3):
+            assert await names(service) == ["new"]
+        await until(lambda: len(snapshots(store)) == 1)
+
+    with OxigraphStore(tmp_path / "graph", BASE) as store:
+        using(store, work)
+
+
 def test_snapshots_that_ended_processes_left_are_removed_and_others_are_not(tmp_path: Path) -> None:
     left = tmp_path / f"{processes.SNAPSHOTS}left"
     (left / "1").mkdir(parents=True)
@@ -605,6 +622,49 @@ def test_a_process_that_has_grown_old_is_replaced_before_the_next_query(monkeypa
 
     with OxigraphStore(None, BASE) as store:
         using(store, work)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_cannot_begin_at_once_does_not(graph: OxigraphStore) -> None:
+    async def work(service: QueryService) -> None:
+        asked = Question("ASK {}")
+        assert service.begin(asked, "me") is None  # no process yet
+        await service.start()
+        assert service.begin(Question("ASK {} #" + "x" * 100), "me") is None
+        assert service.begin(Question("ASK {} #\ud800"), "me") is None
+        first = service.begin(asked, "me")
+        assert first is not None
+        assert service.begin(asked, "me") is None  # its share is taken
+        assert service.begin(asked, "you") is None  # no process waits
+        service.give_up(first)
+        await until(lambda: service.status()["processes"] == 0)
+        await service.start()
+        graph.apply([city("riga", 500, "new")], 500)
+        assert service.begin(asked, "me") is None  # it has not seen the change
+        assert (await ask(service, "ASK {}")).body
+        assert service._holder is not None
+        (waiting,) = service._holder.idle
+        os.kill(waiting.pid, signal.SIGKILL)
+        await until(lambda: waiting.has_ended)
+        assert service.begin(asked, "me") is None
+        assert (await ask(service, "ASK {}")).body
+        assert service.status()["running"] == 0
+
+    using(graph, work, Limits(at_once=2, query_bytes=100, graph_bytes=PATIENT.graph_bytes))
+
+
+@pytest.mark.parametrize("said", [b"no JSON", b"[]", b'{"media_type": "text/html\\r\\nX: y", "grown_bytes": "many"}'])
+def test_what_a_process_says_is_not_believed(graph: OxigraphStore, said: bytes) -> None:
+    async def work(service: QueryService) -> None:
+        await service.start()
+        begun = service.begin(Question("ASK {}"), "me")
+        assert begun is not None
+        begun.child._unread[:] = worker.HEAD.pack(len(said), 1) + said + b"x"
+        assert service.finished(begun, 1_000) is None
+        service.give_up(begun)
+        assert (await ask(service, "ASK {}", table="text/csv")).body == b"true"
+
+    using(graph, work)
 
 
 def test_changes_and_queries_that_come_meanwhile_are_heard() -> None:
