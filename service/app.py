@@ -47,7 +47,6 @@ from service.middleware import PACKED_FROM_BYTES, BodyLimit, HeadAsGet, JoinedHe
 from service.pages import records as record_pages
 from service.pages import reference, terms
 from service.publication import Publication
-from service.serving import SHORT_WAY
 from service.settings import Settings
 from service.short_way import ShortWay
 from service.turns import Turns
@@ -131,16 +130,15 @@ def create_app(settings: Settings | None = None, catalogue: Catalogue | None = N
     return app
 
 
-def _lifespan(
-    settings: Settings, given: Catalogue | None
-) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]:
+def _lifespan(settings: Settings, given: Catalogue | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if given is not None:
             app.state.catalogue, app.state.publication = given, Publication(given, settings.wait_seconds)
             with _knowing_people(app, settings, given), imports.importing(app, given, settings.wait_seconds):
                 async with sparql.answering(app, given, settings):
-                    yield {SHORT_WAY: ShortWay(app.state)}
+                    app.state.short_way = ShortWay(app.state)
+                    yield
             return
         from kg.catalogue import Catalogue
 
@@ -155,7 +153,8 @@ def _lifespan(
             app.state.catalogue, app.state.publication = opened, Publication(opened, settings.wait_seconds)
             with _knowing_people(app, settings, opened), imports.importing(app, opened, settings.wait_seconds):
                 async with sparql.answering(app, opened, settings):
-                    yield {SHORT_WAY: ShortWay(app.state)}
+                    app.state.short_way = ShortWay(app.state)
+                    yield
 
     return lifespan
 

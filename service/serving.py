@@ -24,9 +24,6 @@ MOST_IN_LINE = 100
 """How many requests of one connection may wait for answers to those before them, HEAD_LIMIT_BYTES of them at most. A
 small one takes 3 kB of memory."""
 
-SHORT_WAY = "short_way"
-"""Where the state of the application has its `ShortWay`."""
-
 GOODBYE_SECONDS = 10
 """Time for answers under way when the service is stopped."""
 
@@ -134,7 +131,7 @@ class BoundedHead(HttpToolsProtocol):
         """Give a request to the application, or keep it until its body is here where there is a short way for it."""
         self._running = cycle
         start = partial(super()._start_asgi_task, cycle)
-        short_way: ShortWay | None = self.app_state.get(SHORT_WAY)
+        short_way: ShortWay | None = getattr(getattr(self.config.app, "state", None), "short_way", None)
         if self._at_head and app is self.app and short_way is not None and short_way.is_for(cycle):
             self._go = partial(short_way.go, cycle, start, app)
         else:

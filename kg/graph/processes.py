@@ -31,7 +31,6 @@ from kg.graph.store import OxigraphStore
 from kg.graph.worker import HEAD, frame, receive
 
 if TYPE_CHECKING:
-    from kg.graph.queries import Limits
     from kg.graph.remote import GraphStore
 
 LOG_BYTES = 64_000_000
@@ -56,6 +55,27 @@ _NOT_YET = {
     "en": "queries cannot be answered yet; send the same one again in a few seconds",
     "fr": "les requêtes ne peuvent pas encore recevoir de réponse ; renvoyez la même dans quelques secondes",
 }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one query, one client and all together may take.
+
+    `rows` counts triples for CONSTRUCT and DESCRIBE. `memory_bytes` is what a query may use beyond the graph.
+    A client has at most one place fewer than there are, so that it cannot hold up everybody else.
+    `graph_bytes` is the memory that the graph may take; a larger one, by the size of its files, is answered from
+    snapshots on disk. One in memory, or on another engine, is always held in memory.
+    """
+
+    at_once: int = 4
+    waiting: int = 50
+    wait_seconds: float = 10.0
+    deadline_seconds: float = 10.0
+    query_bytes: int = 100_000
+    rows: int = 100_000
+    answer_bytes: int = 20_000_000
+    memory_bytes: int = 500_000_000
+    graph_bytes: int = 1_000_000_000
 
 
 class ProcessGone(Exception):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from kg.errors import BadQuery, Busy, RefusedQuery, TooLarge, TooSlow, figures
 from kg.graph.guard import Hit, Search
-from kg.graph.processes import Child, Holder, InMemory, OnDisk, ProcessGone, started
+from kg.graph.processes import Child, Holder, InMemory, Limits, OnDisk, ProcessGone, started
 from kg.graph.worker import GRAPHS, TABLES
 
 if TYPE_CHECKING:
@@ -64,27 +64,6 @@ _GIVEN_UP = {
     "en": "the query cannot be answered: the engine gave up on it; write it in another way",
     "fr": "la requête ne peut pas recevoir de réponse : le moteur y a renoncé ; écrivez-la autrement",
 }
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one query, one client and all together may take.
-
-    `rows` counts triples for CONSTRUCT and DESCRIBE. `memory_bytes` is what a query may use beyond the graph.
-    A client has at most one place fewer than there are, so that it cannot hold up everybody else.
-    `graph_bytes` is the memory that the graph may take; a larger one, by the size of its files, is answered from
-    snapshots on disk. One in memory, or on another engine, is always held in memory.
-    """
-
-    at_once: int = 4
-    waiting: int = 50
-    wait_seconds: float = 10.0
-    deadline_seconds: float = 10.0
-    query_bytes: int = 100_000
-    rows: int = 100_000
-    answer_bytes: int = 20_000_000
-    memory_bytes: int = 500_000_000
-    graph_bytes: int = 1_000_000_000
 
 
 @dataclass(frozen=True)
