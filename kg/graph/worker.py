@@ -152,8 +152,8 @@ def _fork(store: ox.Store, control: socket.socket, passed: int, order: Mapping[s
         _tie_to(holder)
         if order["snapshot"] is not None:
             store = _snapshot(order["snapshot"])
-        _limit_memory(order["memory_bytes"])
         regions = _regions() if order["snapshot"] is None else []
+        _limit_memory(order["memory_bytes"])
         if order["snapshot"] is None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
         with socket.socket(fileno=passed) as channel:

@@ -516,7 +516,7 @@ def test_a_child_can_open_nothing(graph: OxigraphStore) -> None:
         await until(lambda: limit_of(child, "Max address space").isdigit())
         assert limit_of(child, "Max core file size") == "0"
         if graph.folder is None:
-            assert limit_of(child, "Max open files") == "0"
+            await until(lambda: limit_of(child, "Max open files") == "0")
             assert len(os.listdir(f"/proc/{child}/fd")) <= 4
         else:
             threads = list(Path(f"/proc/{child}/task").glob("*/status"))
