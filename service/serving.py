@@ -112,10 +112,10 @@ class BoundedHead(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if version not in ("1.0", "1.1") or (version == "1.1" and not any(name == b"host" for name, _ in self.headers)):
             raise ValueError("no request of HTTP 1.1")
-        if len(self.url) + _bytes_of(self.headers) > HEAD_LIMIT_BYTES:
+        if len(self.url) + _length(self.headers) > HEAD_LIMIT_BYTES:
             raise ValueError("the head is too long")
         if self.pipeline:
-            in_line = sum(_bytes_of(cycle.scope["headers"]) + len(cycle.body) for cycle, _ in self.pipeline)
+            in_line = sum(_bytes_of(cycle) for cycle, _ in self.pipeline)
             if len(self.pipeline) >= MOST_IN_LINE or in_line > HEAD_LIMIT_BYTES:
                 raise ValueError("too many requests in line")
         # Its parser of addresses counts in 16 bits: the query goes round it.
@@ -167,7 +167,13 @@ class BoundedHead(HttpToolsProtocol):
             self._running.message_event.set()
 
 
-def _bytes_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+def _bytes_of(cycle: RequestResponseCycle) -> int:
+    """Length of a request as far as it is here."""
+    scope = cycle.scope
+    return len(scope["raw_path"]) + len(scope["query_string"]) + _length(scope["headers"]) + len(cycle.body)
+
+
+def _length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(b": ") + len(value) + len(b"\r\n") for name, value in headers)
 
 

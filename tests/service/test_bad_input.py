@@ -208,18 +208,23 @@ def test_what_is_no_request_of_http_is_refused_and_the_connection_closed(server:
 
 
 @pytest.mark.parametrize(
-    ("requests", "more", "are_answered"),
-    [(MOST_IN_LINE + 1, b"", True), (20_000, b"", False), (50, b"A: " + b"a" * 20_000 + b"\r\n", False)],
-    ids=["as many as may wait", "too many", "too long"],
+    ("requests", "link", "more", "are_answered"),
+    [
+        (MOST_IN_LINE + 1, b"", b"", True),
+        (20_000, b"", b"", False),
+        (50, b"", b"A: " + b"a" * 20_000 + b"\r\n", False),
+        (50, b"?" + b"a" * 20_000, b"", False),
+    ],
+    ids=["as many as may wait", "too many", "long heads", "long links"],
 )
 def test_requests_that_do_not_wait_for_answers_stand_in_a_short_line(
-    server: Server, requests: int, more: bytes, are_answered: bool
+    server: Server, requests: int, link: bytes, more: bytes, are_answered: bool
 ) -> None:
     """Without the limit, 4 MB of them took 260 MB of memory."""
     host, port = server.url.removeprefix("http://").split(":")
     said = b""
     with socket.create_connection((host, int(port)), timeout=10) as connection, suppress(ConnectionError):
-        connection.sendall((b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n") * requests)
+        connection.sendall((b"GET /health/live" + link + b" HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n") * requests)
         while said.count(b"HTTP/1.1 ") < requests and (part := connection.recv(65_536)):
             said += part
     statuses = re.findall(rb"HTTP/1\.1 (\d+)", said)
