@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from kg.errors import KgError
+from kg.errors import KgError, figures
 from kg.graph.queries import Answer
 from service import problems
 from service.api.sparql_description import Example, examples
@@ -56,12 +56,14 @@ class Asking:
         """The page, with an answer or a fault under the form."""
         known = examples(request.app.state.catalogue.base)
         chosen = next((one for one in known if one.number == self.example), None)
+        limits = request.app.state.queries.limits
         shown: dict[str, Any] = {
             "query": self.query if self.query is not None else chosen.query if chosen else FIRST_QUERY,
             "chosen": chosen,
             "graphs": self.graphs,
             "examples": [(one.number, _title(one, self.language)) for one in known],
-            "limits": request.app.state.queries.limits,
+            "limits": limits,
+            "most_rows": figures(limits.rows)[self.language == "fr"],
             "switch": {code: self._address(lang=code) for code in LANGUAGES},
         }
         if answer is not None:

@@ -543,7 +543,7 @@ def test_a_browser_gets_a_page_to_write_queries_on(client: httpx.Client) -> None
     assert page.headers["content-type"].startswith("text/html")
     assert "<textarea" in page.text
     assert "<script" not in page.text
-    assert "may take 10 seconds and give 100" in page.text
+    assert "may take 10 seconds and give 100,000 rows" in page.text
     links = re.findall(r'href="(/sparql\?example=\d+[^"]*)"', page.text)
     assert len(links) == len(QUESTIONS)
     chosen = client.get(links[0].replace("&amp;", "&"), headers=BROWSER).text
