@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -176,11 +177,13 @@ class Child(asyncio.Protocol):
             told()
 
     def follow(self, log: Log) -> None:
+        """Tell the process the changes that it has not seen; raises ProcessGone when they are not kept any more."""
         for update in log.since(self.seen):
             self.send({"do": "update"}, update)
             self.seen += 1
 
     def send(self, said: dict[str, Any], body: bytes = b"") -> None:
+        """Say something to the process; nothing happens where it has ended, which `receive` tells."""
         if self._transport is not None and not self.has_ended:
             self._transport.write(frame(said, body))
 
@@ -240,7 +243,7 @@ def _settle(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-class Holder:
+class Holder(ABC):
     """The process that forks children, seen from the service. Its socket is used by one thread at a time."""
 
     def __init__(self) -> None:
@@ -265,10 +268,11 @@ class Holder:
         """Whether queries can go on being answered with this process."""
         return self.process.poll() is None
 
+    @abstractmethod
     def has_one_ready(self) -> bool:
         """Whether the child that is asked next is here and has seen every change."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bring_up(self, child: Child) -> None:
         """Tell a child what it has to know before it answers."""
 
@@ -282,8 +286,9 @@ class Holder:
             self.children.discard(child)
             raise
 
+    @abstractmethod
     def _forked(self, limits: Limits) -> Child:
-        raise NotImplementedError
+        """A new child, made in a thread; it is not connected yet."""
 
     def _born(self, limits: Limits, seen: int = 0, snapshot: Snapshot | None = None) -> Child:
         """Have the process fork; for who holds the turn."""
@@ -310,8 +315,9 @@ class Holder:
         self.idle = [child for child in self.idle if child not in outdated]
         return outdated
 
+    @abstractmethod
     def _is_outdated(self, child: Child) -> bool:
-        raise NotImplementedError
+        """Whether a child is too far behind to be asked again."""
 
     async def gone(self, child: Child) -> int:
         """Which signal ended a child; ends it first if it has not."""
@@ -429,6 +435,9 @@ class OnDisk(Holder):
     def has_one_ready(self) -> bool:
         child = self.idle[-1] if self.idle else None
         return child is not None and not child.has_ended and child.snapshot is self._current and self.is_fresh()
+
+    def bring_up(self, child: Child) -> None:
+        """Its snapshot is all that it has to know."""
 
     async def renewed(self) -> None:
         """Make a snapshot, one at a time; who waits for it may leave."""

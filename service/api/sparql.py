@@ -73,6 +73,7 @@ ALSO = {"application/json": NAMES["json"], "application/xml": NAMES["xml"], "tex
 BEGUN = "sparql-begun"
 """Where in a request's state a process stands that has begun with its query (`service.short_way`)."""
 LONG_LINK_BYTES = 16_000
+"""A link with more parameters than that is read only where the application reads it."""
 CHUNK_BYTES = 1 << 16
 SOON_SECONDS = 0.05
 """How long a query may run before somebody watches whether its client is still there: most are over by then."""
@@ -471,6 +472,7 @@ def _other_format(format: str, asked: str, asked_in_french: str, offered: Collec
 
 
 def headers_of(media_type: str, format: str | None) -> dict[str, str]:
+    """What the head of an answer says of it; `format` is the name that was asked for in the address, one of NAMES."""
     charset = "; charset=utf-8" if media_type.startswith(TEXTUAL) else ""
     headers = {"Content-Type": media_type + charset, "Vary": "Accept"}
     if format is not None:
